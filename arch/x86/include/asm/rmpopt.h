@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * RMPOPT: let writes skip the RMP check where no page is private.
+ *
+ * A region is a 1GB-aligned 1GB of physical memory.  Each core has a table
+ * with one bit for each region of its window, up to 2TB of physical memory.
+ * Only RMPOPT sets a bit, on the core that executes it, after reading in the
+ * RMP that no page of the region is assigned.  RMPUPDATE clears the region's
+ * bit on every core.  A clear bit is always correct, it only costs time.
+ */
+#ifndef _ASM_X86_RMPOPT_H
+#define _ASM_X86_RMPOPT_H
+
+#include <linux/bitmap.h>
+#include <linux/ktime.h>
+#include <linux/sizes.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+/* What one window covers, hence the number of the regions that are handled */
+#define RMPOPT_WINDOW_SIZE	SZ_2T
+#define RMPOPT_REGION_SIZE	SZ_1G
+#define RMPOPT_REGIONS		(RMPOPT_WINDOW_SIZE / RMPOPT_REGION_SIZE)
+
+/**
+ * enum rmpopt_function - what RMPOPT is to do, its operand in rCX
+ * @RMPOPT_VERIFY: read the RMP, set the region's bit if no page is assigned
+ * @RMPOPT_REPORT: leave the bit as it is
+ */
+enum rmpopt_function {
+	RMPOPT_VERIFY = 0,
+	RMPOPT_REPORT = 1,
+};
+
+/**
+ * __rmpopt() - execute RMPOPT
+ * @pa: system physical address of the region, aligned to 1GB
+ * @function: what to do
+ *
+ * The window of the executing core must be enabled and cover @pa: RMPOPT
+ * raises #UD on a core whose window is not enabled.
+ *
+ * Return: whether writes to the region skip the RMP check on this core
+ */
+static __always_inline bool __rmpopt(u64 pa, enum rmpopt_function function)
+{
+	bool optimized;
+
+	/* Spelled out for assemblers that do not know the mnemonic. */
+	asm volatile(".byte 0xf2, 0x0f, 0x01, 0xfc"
+		     : "=@ccc" (optimized)
+		     : "a" (pa), "c" ((u64)function));
+
+	return optimized;
+}
+
+/**
+ * rmpopt_region() - the region that a page is in
+ * @pfn: the page's frame number
+ *
+ * Return: the number of the region, which may be RMPOPT_REGIONS or greater
+ */
+static inline u64 rmpopt_region(u64 pfn)
+{
+	return pfn / (RMPOPT_REGION_SIZE / PAGE_SIZE);
+}
+
+/**
+ * struct rmpopt_rescan - regions to verify, and the work that does it
+ * @work: the work item, initialized when it is queued
+ * @since: when the rescan was queued
+ * @regions: the regions
+ */
+struct rmpopt_rescan {
+	struct work_struct work;
+	ktime_t since;
+	DECLARE_BITMAP(regions, RMPOPT_REGIONS);
+};
+
+#ifdef CONFIG_KVM_AMD_SEV
+/**
+ * rmpopt_start() - SNP was initialized, start to use RMPOPT
+ *
+ * Returns before any region is verified: work items, one for each core, do it.
+ */
+void rmpopt_start(void);
+
+/**
+ * rmpopt_stop() - SNP is about to be shut down, stop to use RMPOPT
+ *
+ * No core executes RMPOPT, and every window is disabled, once this returns.
+ */
+void rmpopt_stop(void);
+
+/**
+ * rmpopt_lost() - RMPUPDATE changed a page, its region may have lost its bit
+ * @pfn: the page's frame number
+ */
+void rmpopt_lost(u64 pfn);
+
+/**
+ * rmpopt_reclaimed() - the firmware gave back a page, and it is shared again
+ * @pa: the page's physical address
+ *
+ * The region is verified within about a second, together with those of the
+ * other pages that are given back until then.
+ */
+void rmpopt_reclaimed(u64 pa);
+
+/**
+ * rmpopt_queue_rescan() - verify regions that may have no private page now
+ * @rescan: the regions, to be freed with kfree() when they were verified
+ * @cpu: the CPU to verify them on, or WORK_CPU_UNBOUND for this one
+ *
+ * A region that still has a private page is left alone.
+ */
+void rmpopt_queue_rescan(struct rmpopt_rescan *rescan, int cpu);
+
+/**
+ * rmpopt_queue_full_rescan() - verify every region that is not optimized
+ *
+ * For those who could not tell which regions to verify.
+ */
+void rmpopt_queue_full_rescan(void);
+#else
+static inline void rmpopt_start(void) { }
+static inline void rmpopt_stop(void) { }
+static inline void rmpopt_lost(u64 pfn) { }
+static inline void rmpopt_reclaimed(u64 pa) { }
+static inline void rmpopt_queue_rescan(struct rmpopt_rescan *rescan, int cpu) { }
+static inline void rmpopt_queue_full_rescan(void) { }
+#endif
+
+#endif /* _ASM_X86_RMPOPT_H */

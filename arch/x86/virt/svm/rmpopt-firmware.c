@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RMPOPT, pages that the firmware gives back.
+ *
+ * The ccp driver makes pages private for the firmware and shared again outside
+ * of any VM, often several times a second.  Their regions are collected, and
+ * verified once a second at most.
+ */
+#include <linux/workqueue.h>
+
+#include "rmpopt.h"
+
+static DECLARE_BITMAP(rmpopt_firmware, RMPOPT_REGIONS);
+
+static void rmpopt_firmware_work(struct work_struct *work)
+{
+	DECLARE_BITMAP(regions, RMPOPT_REGIONS) = { };
+	unsigned int region;
+
+	/* A region that comes back after its bit is cleared queues this again. */
+	for_each_set_bit(region, rmpopt_firmware, RMPOPT_REGIONS) {
+		if (test_and_clear_bit(region, rmpopt_firmware))
+			__set_bit(region, regions);
+	}
+
+	rmpopt_rescan_regions(regions, 0);
+}
+
+static DECLARE_DELAYED_WORK(rmpopt_firmware_rescan, rmpopt_firmware_work);
+
+void rmpopt_reclaimed(u64 pa)
+{
+	u64 region = rmpopt_region(PHYS_PFN(pa));
+
+	if (region >= RMPOPT_REGIONS || !READ_ONCE(rmpopt_running))
+		return;
+
+	if (!test_bit(region, rmpopt_firmware) &&
+	    !test_and_set_bit(region, rmpopt_firmware))
+		queue_delayed_work(system_percpu_wq, &rmpopt_firmware_rescan, HZ);
+}
+EXPORT_SYMBOL_FOR_MODULES(rmpopt_reclaimed, "ccp");
+
+void rmpopt_firmware_stop(void)
+{
+	cancel_delayed_work_sync(&rmpopt_firmware_rescan);
+	bitmap_zero(rmpopt_firmware, RMPOPT_REGIONS);
+}

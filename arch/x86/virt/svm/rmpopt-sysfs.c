@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RMPOPT, the knob and the figures: /sys/devices/system/cpu/rmpopt/ and, for
+ * what the table of a core has, /sys/devices/system/cpu/cpuN/rmpopt/.  See
+ * Documentation/ABI/testing/sysfs-devices-system-cpu-rmpopt.
+ */
+#include <linux/cpu.h>
+#include <linux/device.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+#include <linux/workqueue.h>
+
+#include "rmpopt.h"
+
+static const char * const rmpopt_controls[] = {
+	[RMPOPT_ON]		= "on",
+	[RMPOPT_OFF]		= "off",
+	[RMPOPT_FORCE_OFF]	= "forceoff",
+	[RMPOPT_NOT_SUPPORTED]	= "notsupported",
+};
+
+static const char * const rmpopt_modes[] = {
+	[RMPOPT_LAZY]		= "lazy",
+	[RMPOPT_EAGER]		= "eager",
+};
+
+/* What to notify when no core is behind any more */
+static struct kernfs_node *rmpopt_pending_file;
+
+/* The value of rmpopt_control that @buf asks for, or -EINVAL */
+static int rmpopt_parse_control(const char *buf)
+{
+	int control = sysfs_match_string(rmpopt_controls, buf);
+
+	return control == RMPOPT_NOT_SUPPORTED ? -EINVAL : control;
+}
+
+static ssize_t control_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", rmpopt_controls[READ_ONCE(rmpopt_control)]);
+}
+
+static ssize_t control_store(struct device *dev, struct device_attribute *attr,
+			     const char *buf, size_t count)
+{
+	int control = rmpopt_parse_control(buf);
+
+	if (control >= 0)
+		control = rmpopt_set_control(control);
+
+	return control < 0 ? control : count;
+}
+static DEVICE_ATTR_RW(control);
+
+static ssize_t mode_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", rmpopt_modes[READ_ONCE(rmpopt_mode)]);
+}
+
+static ssize_t mode_store(struct device *dev, struct device_attribute *attr,
+			  const char *buf, size_t count)
+{
+	static const DECLARE_BITMAP(none, RMPOPT_REGIONS);
+	int mode = sysfs_match_string(rmpopt_modes, buf);
+
+	if (mode < 0)
+		return mode;
+
+	WRITE_ONCE(rmpopt_mode, mode);
+
+	/* What is pending was left to the timers. */
+	if (mode == RMPOPT_EAGER && READ_ONCE(rmpopt_running))
+		rmpopt_spread(none, RMPOPT_NO_CORE, true, 0);
+
+	return count;
+}
+static DEVICE_ATTR_RW(mode);
+
+#define RMPOPT_ATTR_RO(name, format, value...)					\
+static ssize_t name##_show(struct device *dev, struct device_attribute *attr,	\
+			   char *buf)						\
+{										\
+	return sysfs_emit(buf, format "\n", value);				\
+}										\
+static DEVICE_ATTR_RO(name)
+
+RMPOPT_ATTR_RO(regions, "%*pbl", (int)RMPOPT_REGIONS, rmpopt_present);
+RMPOPT_ATTR_RO(pending, "%lu", rmpopt_pending());
+RMPOPT_ATTR_RO(rmpopts, "%lu", rmpopt_executed());
+RMPOPT_ATTR_RO(rescans, "%ld", atomic_long_read(&rmpopt_rescans));
+RMPOPT_ATTR_RO(rescanned, "%ld", atomic_long_read(&rmpopt_rescanned));
+RMPOPT_ATTR_RO(settle_us, "%llu", READ_ONCE(rmpopt_settle_us));
+
+static ssize_t optimized_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	unsigned long *regions __free(bitmap) = bitmap_zalloc(RMPOPT_REGIONS, GFP_KERNEL);
+
+	if (!regions)
+		return -ENOMEM;
+
+	/* What is being led counts when the leader succeeded. */
+	bitmap_andnot(regions, rmpopt_optimized, rmpopt_leading, RMPOPT_REGIONS);
+
+	return sysfs_emit(buf, "%*pbl\n", (int)RMPOPT_REGIONS, regions);
+}
+static DEVICE_ATTR_RO(optimized);
+
+static struct attribute *rmpopt_attrs[] = {
+	&dev_attr_control.attr,
+	&dev_attr_mode.attr,
+	&dev_attr_regions.attr,
+	&dev_attr_optimized.attr,
+	&dev_attr_pending.attr,
+	&dev_attr_rmpopts.attr,
+	&dev_attr_rescans.attr,
+	&dev_attr_rescanned.attr,
+	&dev_attr_settle_us.attr,
+	NULL,
+};
+
+/* Where RMPOPT is not supported there is nothing but the file that says so. */
+static umode_t rmpopt_is_visible(struct kobject *kobj, struct attribute *attr, int n)
+{
+	if (rmpopt_control != RMPOPT_NOT_SUPPORTED)
+		return attr->mode;
+
+	return attr == &dev_attr_control.attr ? 0444 : 0;
+}
+
+static const struct attribute_group rmpopt_group = {
+	.name		= "rmpopt",
+	.attrs		= rmpopt_attrs,
+	.is_visible	= rmpopt_is_visible,
+};
+
+struct rmpopt_report {
+	unsigned int cpu;
+	DECLARE_BITMAP(regions, RMPOPT_REGIONS);
+};
+
+static long rmpopt_report(void *arg)
+{
+	struct rmpopt_report *report = arg;
+	unsigned int region;
+
+	for_each_set_bit(region, rmpopt_present, RMPOPT_REGIONS) {
+		/* The work item is elsewhere if the CPU went offline. */
+		if (raw_smp_processor_id() != report->cpu)
+			return -ENXIO;
+		if (rmpopt_execute(region, RMPOPT_REPORT))
+			__set_bit(region, report->regions);
+		cond_resched();
+	}
+
+	return 0;
+}
+
+static ssize_t cpu_regions_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct rmpopt_report *report __free(kfree) = kzalloc_obj(*report);
+	long ret;
+
+	if (!report)
+		return -ENOMEM;
+
+	report->cpu = dev->id;
+	ret = work_on_cpu(dev->id, rmpopt_report, report);
+	if (ret)
+		return ret;
+
+	return sysfs_emit(buf, "%*pbl\n", (int)RMPOPT_REGIONS, report->regions);
+}
+
+/* To read it makes another CPU work, so that is not for everyone. */
+static struct device_attribute dev_attr_cpu_regions =
+	__ATTR(regions, 0400, cpu_regions_show, NULL);
+
+static struct attribute *rmpopt_cpu_attrs[] = {
+	&dev_attr_cpu_regions.attr,
+	NULL,
+};
+
+static const struct attribute_group rmpopt_cpu_group = {
+	.name	= "rmpopt",
+	.attrs	= rmpopt_cpu_attrs,
+};
+
+int rmpopt_sysfs_online(unsigned int cpu)
+{
+	return sysfs_create_group(&get_cpu_device(cpu)->kobj, &rmpopt_cpu_group);
+}
+
+void rmpopt_sysfs_offline(unsigned int cpu)
+{
+	sysfs_remove_group(&get_cpu_device(cpu)->kobj, &rmpopt_cpu_group);
+}
+
+void rmpopt_sysfs_settled(void)
+{
+	if (rmpopt_pending_file)
+		sysfs_notify_dirent(rmpopt_pending_file);
+}
+
+int __init rmpopt_sysfs_init(void)
+{
+	struct device *root = bus_get_dev_root(&cpu_subsys);
+	struct kernfs_node *dir;
+	int ret;
+
+	if (!root)
+		return -ENODEV;
+
+	ret = sysfs_create_group(&root->kobj, &rmpopt_group);
+	if (!ret && rmpopt_control != RMPOPT_NOT_SUPPORTED) {
+		dir = sysfs_get_dirent(root->kobj.sd, rmpopt_group.name);
+		rmpopt_pending_file = sysfs_get_dirent(dir, "pending");
+		sysfs_put(dir);
+	}
+	put_device(root);
+
+	return ret;
+}
+
+#include "rmpopt-sysfs_kunit.c"

@@ -1,0 +1,651 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RMPOPT follows the SNP VMs of the host: a 1GB region in which a VM has
+ * private pages is not optimized on any core, and it is again once the last
+ * page of the last VM in there is shared.
+ *
+ * The test does not run the guests, to launch them makes pages private.  It
+ * expects that no other SNP VM comes or goes meanwhile.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "sev.h"
+#include "test_util.h"
+
+#include "kselftest_harness.h"
+
+#define SYSFS_CPU		"/sys/devices/system/cpu/"
+#define SYSFS_RMPOPT		SYSFS_CPU "rmpopt/"
+
+#define NR_REGIONS		2048
+#define MEM_GPA			BIT_ULL(32)
+#define MEM_SLOT		1
+#define CHUNK_PAGES		16UL
+#define NR_CHUNKS		128
+#define NR_PAGES		(NR_CHUNKS * CHUNK_PAGES)
+#define FILLER_SIZE		(128UL << 20)
+
+/* Nothing takes that long, other than a bug. */
+#define TIMEOUT_MS		60000
+#define TIMEOUT_S		(2 * TIMEOUT_MS / 1000)
+
+struct regions {
+	bool bit[NR_REGIONS];
+};
+
+static void sysfs_read(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t len;
+
+	TEST_ASSERT(fd >= 0, "open(%s): %s", path, strerror(errno));
+	len = read(fd, buf, size - 1);
+	TEST_ASSERT(len >= 0, "read(%s): %s", path, strerror(errno));
+	buf[len] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	close(fd);
+}
+
+static unsigned long sysfs_read_number(const char *path)
+{
+	char buf[64];
+
+	sysfs_read(path, buf, sizeof(buf));
+	return strtoul(buf, NULL, 10);
+}
+
+/* Return 0 or the errno */
+static int sysfs_write(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY), ret = 0;
+
+	TEST_ASSERT(fd >= 0, "open(%s): %s", path, strerror(errno));
+	if (write(fd, value, strlen(value)) < 0)
+		ret = errno;
+	close(fd);
+
+	return ret;
+}
+
+static struct regions sysfs_read_regions(const char *path)
+{
+	struct regions regions = { };
+	char buf[4096], *pos = buf;
+
+	sysfs_read(path, buf, sizeof(buf));
+	while (*pos) {
+		unsigned long first = strtoul(pos, &pos, 10), last = first;
+
+		if (*pos == '-')
+			last = strtoul(pos + 1, &pos, 10);
+		TEST_ASSERT(last < NR_REGIONS, "%s: region %lu", path, last);
+		while (first <= last)
+			regions.bit[first++] = true;
+		if (*pos == ',')
+			pos++;
+	}
+
+	return regions;
+}
+
+static int count(const struct regions *regions)
+{
+	int i, n = 0;
+
+	for (i = 0; i < NR_REGIONS; i++)
+		n += regions->bit[i];
+
+	return n;
+}
+
+static struct regions minus(const struct regions *a, const struct regions *b)
+{
+	struct regions ret;
+	int i;
+
+	for (i = 0; i < NR_REGIONS; i++)
+		ret.bit[i] = a->bit[i] && !b->bit[i];
+
+	return ret;
+}
+
+static bool any_of(const struct regions *a, const struct regions *b)
+{
+	int i;
+
+	for (i = 0; i < NR_REGIONS; i++) {
+		if (a->bit[i] && b->bit[i])
+			return true;
+	}
+
+	return false;
+}
+
+static bool equal(const struct regions *a, const struct regions *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static struct regions optimized(void)
+{
+	return sysfs_read_regions(SYSFS_RMPOPT "optimized");
+}
+
+static struct regions optimized_on(int cpu)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), SYSFS_CPU "cpu%d/rmpopt/regions", cpu);
+	return sysfs_read_regions(path);
+}
+
+static s64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* Keep @cpu busy for some ticks, as a host's CPUs are: it catches up then. */
+static void keep_busy(int cpu)
+{
+	s64 until = now_ms() + 25;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
+	while (now_ms() < until)
+		;
+}
+
+/*
+ * Wait until @want is optimized and every core has caught up.  The kernel
+ * notifies of the latter, which an idle core may keep from happening.
+ */
+static void wait_optimized(const struct regions *want, const char *mode, cpu_set_t *cpus)
+{
+	bool lazy = !strcmp(mode, "lazy");
+	s64 until = now_ms() + TIMEOUT_MS;
+	struct regions got;
+	char buf[64];
+	int fd, cpu = 0;
+
+	fd = open(SYSFS_RMPOPT "pending", O_RDONLY);
+	TEST_ASSERT(fd >= 0, "open(pending): %s", strerror(errno));
+
+	for (;;) {
+		struct pollfd pfd = { .fd = fd, .events = POLLPRI };
+
+		/* Reading it arms poll(). */
+		TEST_ASSERT(pread(fd, buf, sizeof(buf), 0) > 0, "read(pending)");
+		got = optimized();
+		if (equal(&got, want) && !strtoul(buf, NULL, 10))
+			break;
+
+		TEST_ASSERT(now_ms() < until, "%d regions optimized, want %d, %lu pending",
+			    count(&got), count(want), strtoul(buf, NULL, 10));
+		if (lazy && strtoul(buf, NULL, 10)) {
+			while (!CPU_ISSET(cpu % CPU_SETSIZE, cpus))
+				cpu++;
+			keep_busy(cpu++ % CPU_SETSIZE);
+		} else {
+			poll(&pfd, 1, 1000);
+		}
+	}
+
+	close(fd);
+	sched_setaffinity(0, sizeof(*cpus), cpus);
+}
+
+static void guest_code(void)
+{
+	GUEST_DONE();
+}
+
+struct snp_vm {
+	struct kvm_vm *vm;
+	int gmem;
+};
+
+/* A VM whose launch started, with NR_PAGES of memory of which none is private */
+static struct snp_vm vm_start(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct snp_vm snp;
+
+	snp.vm = vm_sev_create_with_one_vcpu(KVM_X86_SNP_VM, guest_code, &vcpu);
+	snp.gmem = vm_create_guest_memfd(snp.vm, NR_PAGES * PAGE_SIZE, 0);
+	vm_mem_add(snp.vm, VM_MEM_SRC_ANONYMOUS, MEM_GPA, MEM_SLOT, NR_PAGES,
+		   KVM_MEM_GUEST_MEMFD, snp.gmem, 0);
+	vm_mem_set_private(snp.vm, MEM_GPA, NR_PAGES * PAGE_SIZE);
+	snp_vm_launch_start(snp.vm, snp_default_policy());
+
+	return snp;
+}
+
+static void vm_add_chunk(struct snp_vm *snp, int chunk)
+{
+	gpa_t gpa = MEM_GPA + chunk * CHUNK_PAGES * PAGE_SIZE;
+
+	snp_launch_update_data(snp->vm, gpa, (u64)addr_gpa2hva(snp->vm, gpa),
+			       CHUNK_PAGES * PAGE_SIZE, KVM_SEV_SNP_PAGE_TYPE_NORMAL);
+}
+
+static void vm_finish(struct snp_vm *snp)
+{
+	snp_vm_launch_update(snp->vm);
+	snp_vm_launch_finish(snp->vm);
+}
+
+/*
+ * Add chunks until one makes a region of @all dark, and return how many.  New
+ * pages may well come from a region where the firmware has pages anyway, so
+ * have somebody else take those.
+ */
+static int vm_add_until_dark(struct snp_vm *snp, const struct regions *all)
+{
+	struct regions left;
+	void *mem;
+	int i;
+
+	for (i = 0; i < NR_CHUNKS; ) {
+		vm_add_chunk(snp, i++);
+		left = optimized();
+		if (!equal(&left, all))
+			break;
+
+		/* Until this process ends */
+		mem = mmap(NULL, FILLER_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		TEST_ASSERT(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+		madvise(mem, FILLER_SIZE, MADV_HUGEPAGE);
+		TEST_ASSERT(!madvise(mem, FILLER_SIZE, MADV_POPULATE_WRITE),
+			    "No memory is left: %s", strerror(errno));
+	}
+	TEST_ASSERT(!equal(&left, all), "No region got dark");
+
+	return i;
+}
+
+static struct snp_vm vm_launch(const struct regions *all)
+{
+	struct snp_vm snp = vm_start();
+
+	vm_add_until_dark(&snp, all);
+	vm_finish(&snp);
+
+	return snp;
+}
+
+static void vm_end(struct snp_vm *snp)
+{
+	/* The library has a file descriptor of its own. */
+	close(snp->gmem);
+	kvm_vm_free(snp->vm);
+}
+
+FIXTURE(snp_rmpopt)
+{
+	struct regions all;
+	cpu_set_t cpus;
+	char mode[16];
+};
+
+FIXTURE_VARIANT(snp_rmpopt)
+{
+	const char *mode;
+};
+
+FIXTURE_VARIANT_ADD(snp_rmpopt, lazy)
+{
+	.mode = "lazy",
+};
+
+FIXTURE_VARIANT_ADD(snp_rmpopt, eager)
+{
+	.mode = "eager",
+};
+
+/* The table of every core has @want, at least the online CPUs' of this task. */
+static void expect_everywhere(cpu_set_t *cpus, const struct regions *want)
+{
+	struct regions got;
+	int cpu;
+
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, cpus))
+			continue;
+		got = optimized_on(cpu);
+		TEST_ASSERT(equal(&got, want), "CPU %d has %d regions, want %d", cpu,
+			    count(&got), count(want));
+	}
+}
+
+static void expect_nowhere(cpu_set_t *cpus, const struct regions *unwanted)
+{
+	struct regions got;
+	int cpu;
+
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, cpus))
+			continue;
+		got = optimized_on(cpu);
+		TEST_ASSERT(!any_of(&got, unwanted), "CPU %d has a private region", cpu);
+	}
+}
+
+FIXTURE_SETUP(snp_rmpopt)
+{
+	ASSERT_EQ(sched_getaffinity(0, sizeof(self->cpus), &self->cpus), 0);
+	sysfs_read(SYSFS_RMPOPT "mode", self->mode, sizeof(self->mode));
+	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "mode", variant->mode), 0);
+
+	/*
+	 * Everything that can be optimized is what "on" verifies afresh.  The
+	 * firmware's regions are never among it.
+	 */
+	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "off"), 0);
+	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "on"), 0);
+	ASSERT_EQ(sysfs_read_number(SYSFS_RMPOPT "pending"), 0);
+	self->all = optimized();
+	ASSERT_GT(count(&self->all), 0);
+}
+
+FIXTURE_TEARDOWN(snp_rmpopt)
+{
+	sysfs_write(SYSFS_RMPOPT "control", "on");
+	sysfs_write(SYSFS_RMPOPT "mode", self->mode);
+}
+
+TEST_F_TIMEOUT(snp_rmpopt, vm_comes_and_goes, TIMEOUT_S)
+{
+	struct regions left, dark;
+	struct snp_vm snp;
+
+	expect_everywhere(&self->cpus, &self->all);
+
+	snp = vm_launch(&self->all);
+	left = optimized();
+	dark = minus(&self->all, &left);
+	ASSERT_GT(count(&dark), 0);
+	expect_nowhere(&self->cpus, &dark);
+
+	vm_end(&snp);
+	wait_optimized(&self->all, variant->mode, &self->cpus);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+/* Launched in turns, the VMs have pages side by side. */
+TEST_F_TIMEOUT(snp_rmpopt, two_vms_share_a_region, TIMEOUT_S)
+{
+	struct snp_vm first = vm_start(), second = vm_start();
+	struct regions left, dark, still;
+	unsigned long rescans;
+	int i;
+
+	i = vm_add_until_dark(&first, &self->all);
+	for (; i < NR_CHUNKS; i++) {
+		vm_add_chunk(&first, i);
+		vm_add_chunk(&second, i);
+	}
+	vm_finish(&first);
+	vm_finish(&second);
+
+	left = optimized();
+	dark = minus(&self->all, &left);
+	ASSERT_GT(count(&dark), 0);
+
+	rescans = sysfs_read_number(SYSFS_RMPOPT "rescans");
+	vm_end(&first);
+	/* The last step of the rescan: no file tells of a region that failed. */
+	while (sysfs_read_number(SYSFS_RMPOPT "rescans") == rescans)
+		sched_yield();
+
+	left = optimized();
+	still = minus(&self->all, &left);
+	ASSERT_GT(count(&still), 0);
+	expect_nowhere(&self->cpus, &still);
+
+	vm_end(&second);
+	wait_optimized(&self->all, variant->mode, &self->cpus);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+/* The pages of a guest_memfd are private until the inode is gone. */
+TEST_F_TIMEOUT(snp_rmpopt, inode_outlives_vm, TIMEOUT_S)
+{
+	struct snp_vm snp = vm_launch(&self->all);
+	struct regions left, dark;
+	char path[64];
+	int inode;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", snp.gmem);
+	inode = open(path, O_PATH);
+	ASSERT_GE(inode, 0);
+
+	vm_end(&snp);
+	left = optimized();
+	dark = minus(&self->all, &left);
+	ASSERT_GT(count(&dark), 0);
+	expect_nowhere(&self->cpus, &dark);
+
+	close(inode);
+	wait_optimized(&self->all, variant->mode, &self->cpus);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+/* A hole gives back pages, their region comes back with the end of the VM. */
+TEST_F_TIMEOUT(snp_rmpopt, hole_in_memory, TIMEOUT_S)
+{
+	struct snp_vm snp = vm_start();
+
+	vm_add_until_dark(&snp, &self->all);
+	vm_guest_mem_punch_hole(snp.vm, MEM_GPA, NR_PAGES * PAGE_SIZE);
+	vm_finish(&snp);
+	vm_end(&snp);
+	wait_optimized(&self->all, variant->mode, &self->cpus);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+TEST_F_TIMEOUT(snp_rmpopt, killed_amid_launch, TIMEOUT_S)
+{
+	struct regions left, dark;
+	int pipefd[2], i;
+	char c;
+	pid_t pid;
+
+	ASSERT_EQ(pipe(pipefd), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		struct snp_vm snp = vm_start();
+
+		i = vm_add_until_dark(&snp, &self->all);
+		if (write(pipefd[1], "", 1) != 1)
+			_exit(1);
+		for (; i < NR_CHUNKS; i++)
+			vm_add_chunk(&snp, i);
+		pause();
+	}
+
+	ASSERT_EQ(read(pipefd[0], &c, 1), 1);
+	left = optimized();
+	dark = minus(&self->all, &left);
+	ASSERT_GT(count(&dark), 0);
+
+	ASSERT_EQ(kill(pid, SIGKILL), 0);
+	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+	wait_optimized(&self->all, variant->mode, &self->cpus);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+static bool spin;
+
+static void *spin_on_cpu(void *cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((unsigned long)cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	while (READ_ONCE(spin))
+		;
+
+	return NULL;
+}
+
+/* Function call interrupts that all CPUs together ever got */
+static unsigned long function_calls(void)
+{
+	FILE *file = fopen("/proc/interrupts", "r");
+	unsigned long sum = 0;
+	char line[8192], *pos;
+
+	TEST_ASSERT(file, "open(/proc/interrupts): %s", strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		pos = line + strspn(line, " ");
+		if (strncmp(pos, "CAL:", 4))
+			continue;
+		pos += 4;
+		while (pos[strspn(pos, " ")] >= '0' && pos[strspn(pos, " ")] <= '9')
+			sum += strtoul(pos, &pos, 10);
+	}
+	fclose(file);
+
+	return sum;
+}
+
+/*
+ * The last page of the VM becomes shared, and every core, each busy, has
+ * every region back: return how many function call interrupts that took.
+ */
+static unsigned long count_ipis(const struct regions *all)
+{
+	s64 quiet, until = now_ms() + TIMEOUT_MS / 10;
+	struct snp_vm snp = vm_launch(all);
+	unsigned long ipis;
+	struct regions got;
+	char path[64];
+	int inode;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", snp.gmem);
+	inode = open(path, O_PATH);
+	TEST_ASSERT(inode >= 0, "open(%s): %s", path, strerror(errno));
+	vm_end(&snp);
+
+	/* What the end of the VM left to others, e.g. to SRCU, is not counted. */
+	do {
+		ipis = function_calls();
+		quiet = now_ms() + 50;
+		while (now_ms() < quiet)
+			;
+	} while (ipis != function_calls() && now_ms() < until);
+
+	close(inode);
+	do {
+		got = optimized();
+	} while (!equal(&got, all) || sysfs_read_number(SYSFS_RMPOPT "pending"));
+
+	return function_calls() - ipis;
+}
+
+TEST_F_TIMEOUT(snp_rmpopt, no_ipis, TIMEOUT_S)
+{
+	pthread_t threads[CPU_SETSIZE];
+	unsigned long cpu, ipis;
+	int tries = 20;
+
+	if (strcmp(variant->mode, "lazy"))
+		SKIP(return, "It is the lazy mode that sends none");
+
+	spin = true;
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &self->cpus))
+			pthread_create(&threads[cpu], NULL, spin_on_cpu, (void *)cpu);
+	}
+
+	/* The scheduler and the clocksource watchdog send some of their own. */
+	do {
+		ipis = count_ipis(&self->all);
+	} while (ipis && --tries);
+	EXPECT_EQ(ipis, 0);
+
+	WRITE_ONCE(spin, false);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &self->cpus))
+			pthread_join(threads[cpu], NULL);
+	}
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+TEST_F_TIMEOUT(snp_rmpopt, off_is_off, TIMEOUT_S)
+{
+	struct regions none = { };
+	unsigned long rmpopts;
+	struct snp_vm snp;
+
+	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "off"), 0);
+	rmpopts = sysfs_read_number(SYSFS_RMPOPT "rmpopts");
+	expect_everywhere(&self->cpus, &none);
+
+	snp = vm_launch(&self->all);
+	vm_end(&snp);
+	EXPECT_EQ(sysfs_read_number(SYSFS_RMPOPT "rmpopts"), rmpopts);
+	EXPECT_EQ(sysfs_read_number(SYSFS_RMPOPT "pending"), 0);
+	expect_everywhere(&self->cpus, &none);
+
+	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "on"), 0);
+	wait_optimized(&self->all, variant->mode, &self->cpus);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+TEST_F_TIMEOUT(snp_rmpopt, off_while_vm_lives, TIMEOUT_S)
+{
+	struct snp_vm snp = vm_launch(&self->all);
+
+	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "off"), 0);
+	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "on"), 0);
+	vm_end(&snp);
+	wait_optimized(&self->all, variant->mode, &self->cpus);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+TEST_F_TIMEOUT(snp_rmpopt, bad_writes, TIMEOUT_S)
+{
+	char buf[16];
+
+	EXPECT_EQ(sysfs_write(SYSFS_RMPOPT "control", "notsupported"), EINVAL);
+	EXPECT_EQ(sysfs_write(SYSFS_RMPOPT "control", "1"), EINVAL);
+	EXPECT_EQ(sysfs_write(SYSFS_RMPOPT "mode", "on"), EINVAL);
+
+	sysfs_read(SYSFS_RMPOPT "control", buf, sizeof(buf));
+	EXPECT_STREQ(buf, "on");
+	sysfs_read(SYSFS_RMPOPT "mode", buf, sizeof(buf));
+	EXPECT_STREQ(buf, variant->mode);
+	expect_everywhere(&self->cpus, &self->all);
+}
+
+int main(int argc, char *argv[])
+{
+	char control[16] = "no such file";
+
+	if (!access(SYSFS_RMPOPT "control", R_OK))
+		sysfs_read(SYSFS_RMPOPT "control", control, sizeof(control));
+
+	__TEST_REQUIRE(!strcmp(control, "on"), "RMPOPT is not in use: %s", control);
+	__TEST_REQUIRE(!geteuid(), "Only root may ask what a core has optimized");
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SNP_VM));
+
+	return test_harness_run(argc, argv);
+}
