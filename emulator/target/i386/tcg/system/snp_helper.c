@@ -1,0 +1,212 @@
+/*
+ * AMD SEV-SNP host: the RMP instructions, and the RMP check of a write
+ *
+ * Operands and status codes are those of the APM vol. 3 as far as Linux
+ * (arch/x86/virt/svm/sev.c) shows them; RMPOPT is not in a public manual.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/lockable.h"
+#include "cpu.h"
+#include "exec/helper-proto.h"
+#include "exec/cpu_ldst.h"
+#include "tcg/helper-tcg.h"
+#include "hw/i386/snp.h"
+#include "trace.h"
+
+/* Status in EAX */
+enum { SUCCESS, FAIL_INPUT, FAIL_PERMISSION };
+
+/* Operand of RMPUPDATE and result of RMPREAD, after the guest address */
+#define OP_ASSIGNED     BIT_ULL(0)
+#define OP_2M           BIT_ULL(8)
+#define OP_IMMUTABLE    BIT_ULL(16)
+FIELD(OP, ASID, 32, 32)
+#define OP_VALID        (OP_ASSIGNED | OP_2M | OP_IMMUTABLE | R_OP_ASID_MASK)
+
+/* ZF, SF and PF follow EAX, as after TEST; the APM leaves CF alone. */
+static void set_status(CPUX86State *env, uint32_t status)
+{
+    uint32_t flags = cpu_cc_compute_all(env) & CC_C;
+
+    flags |= status ? 0 : CC_Z;
+    flags |= ctpop8(status) & 1 ? 0 : CC_P;
+    env->regs[R_EAX] = status;
+    env->cc_src = flags;
+    env->cc_op = CC_OP_EFLAGS;
+}
+
+/*
+ * Order: form of the operands, then the entry's protection, then its size.
+ * Hardware reports a 4KB page below a 2MB entry, or the reverse, as 4,
+ * FAIL_OVERLAP.  Linux takes that for a race and tries again for ever, so what
+ * will not go away by itself is FAIL_PERMISSION here.
+ */
+static uint32_t do_rmpupdate(hwaddr spa, uint64_t gpa, uint64_t op)
+{
+    uint64_t asid = FIELD_EX64(op, OP, ASID), old;
+    uint64_t new = FIELD_DP64(gpa & RMP_GPA, RMP, ASID, asid) |
+                   (op & OP_ASSIGNED ? RMP_ASSIGNED : 0) |
+                   (op & OP_2M ? RMP_2M : 0) |
+                   (op & OP_IMMUTABLE ? RMP_IMMUTABLE : 0);
+
+    QEMU_LOCK_GUARD(&snp_rmp_lock);
+    old = snp_rmp_read(spa);
+    if (!QEMU_IS_ALIGNED(spa | gpa, op & OP_2M ? SNP_2M_SIZE : SNP_4K_SIZE) ||
+        op & ~OP_VALID || asid > SNP_MAX_ASID || old == RMP_NONE) {
+        return FAIL_INPUT;
+    }
+    if (old & RMP_IMMUTABLE || snp_rmp_holds(spa)) {
+        return FAIL_PERMISSION;
+    }
+    if (op & OP_2M && !(old & RMP_2M) && snp_rmp_2m_assigned(spa)) {
+        return FAIL_PERMISSION;
+    }
+    return snp_rmp_write(spa, new) ? SUCCESS : FAIL_PERMISSION;
+}
+
+static void rmpupdate(CPUX86State *env, uintptr_t ra)
+{
+    hwaddr spa = env->regs[R_EAX] & ~SNP_C_BIT;
+    target_ulong addr = env->regs[R_ECX];
+    uint64_t gpa = cpu_ldq_le_data_ra(env, addr, ra) & ~SNP_C_BIT;
+    uint64_t op = cpu_ldq_le_data_ra(env, addr + 8, ra);
+    uint32_t status = do_rmpupdate(spa, gpa, op);
+
+    trace_snp_rmpupdate(env_cpu(env)->cpu_index, spa, gpa, op, status);
+    set_status(env, status);
+}
+
+static void psmash(CPUX86State *env, uintptr_t ra)
+{
+    hwaddr spa = env->regs[R_EAX] & ~SNP_C_BIT;
+    uint32_t status = FAIL_INPUT;
+
+    WITH_QEMU_LOCK_GUARD(&snp_rmp_lock) {
+        uint64_t e = snp_rmp_read(spa);
+
+        if (QEMU_IS_ALIGNED(spa, SNP_2M_SIZE) && e & RMP_2M) {
+            status = e & RMP_IMMUTABLE ? FAIL_PERMISSION : SUCCESS;
+        }
+        if (status == SUCCESS) {
+            snp_rmp_smash(spa);
+        }
+    }
+    trace_snp_psmash(env_cpu(env)->cpu_index, spa, status);
+    set_status(env, status);
+}
+
+/* Linux calls the result struct rmpentry; its region status stays 0. */
+static void rmpread(CPUX86State *env, uintptr_t ra)
+{
+    hwaddr spa = env->regs[R_EAX] & ~SNP_C_BIT;
+    target_ulong addr = env->regs[R_ECX];
+    uint64_t e, op;
+
+    WITH_QEMU_LOCK_GUARD(&snp_rmp_lock) {
+        e = QEMU_IS_ALIGNED(spa, SNP_4K_SIZE) ? snp_rmp_read(spa) : RMP_NONE;
+    }
+    if (e != RMP_NONE) {
+        op = FIELD_DP64(0, OP, ASID, FIELD_EX64(e, RMP, ASID)) |
+             (e & RMP_ASSIGNED ? OP_ASSIGNED : 0) |
+             (e & RMP_2M ? OP_2M : 0) |
+             (e & RMP_IMMUTABLE ? OP_IMMUTABLE : 0);
+        cpu_stq_le_data_ra(env, addr, e & RMP_GPA, ra);
+        cpu_stq_le_data_ra(env, addr + 8, op, ra);
+    }
+    trace_snp_rmpread(env_cpu(env)->cpu_index, spa, e);
+    set_status(env, e == RMP_NONE ? FAIL_INPUT : SUCCESS);
+}
+
+/*
+ * #UD when the core's RMPOPT_BASE is not enabled is from the vendor.  #GP for
+ * an address that is not 1GB aligned and for an unknown function are guesses.
+ */
+static void rmpopt(CPUX86State *env, uintptr_t ra)
+{
+    hwaddr spa = env->regs[R_EAX];
+    uint64_t function = env->regs[R_ECX];
+    bool optimized;
+
+    if (!QEMU_IS_ALIGNED(spa, SNP_REGION_SIZE) || function > 1) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+    optimized = snp_rmpopt(env->snp->core, spa, function == 0);
+    trace_snp_rmpopt(env_cpu(env)->cpu_index, spa, function, optimized);
+    env->cc_src = (cpu_cc_compute_all(env) & ~CC_C) | (optimized ? CC_C : 0);
+    env->cc_op = CC_OP_EFLAGS;
+}
+
+/*
+ * 0F 01 with a register form of ModRM.  PVALIDATE (F2 FF) and RMPADJUST (F3 FE)
+ * exist only in SNP guests, and none runs yet.
+ */
+static const struct {
+    uint8_t modrm, prefix;
+    void (*run)(CPUX86State *env, uintptr_t ra);
+} insns[] = {
+    { 0xfc, 0xf2, rmpopt },
+    { 0xfd, 0xf2, rmpread },
+    { 0xfe, 0xf2, rmpupdate },
+    { 0xff, 0xf3, psmash },
+};
+
+static bool has_rmpopt(CPUX86State *env)
+{
+    return env_archcpu(env)->rmpopt && env->snp->core->base & SNP_RMPOPT_ENABLE;
+}
+
+/*
+ * The order is that of all privileged instructions: #UD when it does not exist
+ * in this CPU, mode or state, then #GP when CPL is not 0, then its operands.
+ */
+void helper_snp_insn(CPUX86State *env, uint32_t modrm, uint32_t prefix)
+{
+    bool host = env->snp && env->snp->syscfg & SNP_SYSCFG_SNP_EN &&
+                !(env->hflags & HF_GUEST_MASK);
+    uintptr_t ra = GETPC();
+    unsigned i;
+
+    for (i = 0; host && i < ARRAY_SIZE(insns); i++) {
+        if (insns[i].modrm == modrm && insns[i].prefix == prefix &&
+            (insns[i].run != rmpopt || has_rmpopt(env))) {
+            if (env->hflags & HF_CPL_MASK) {
+                raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+            }
+            insns[i].run(env, ra);
+            return;
+        }
+    }
+    raise_exception_ra(env, EXCP06_ILLOP, ra);
+}
+
+/*
+ * A write through a mapping of 2MB or more needs that no page of the 2MB is
+ * assigned, a write through a smaller one only looks at its own page.  The RMP
+ * itself belongs to the CPU as soon as SNP is enabled.
+ */
+bool snp_write_denied(CPUX86State *env, hwaddr spa, uint64_t page_size)
+{
+    SnpCore *core;
+    bool denied;
+
+    if (!env->snp || !(env->snp->syscfg & SNP_SYSCFG_SNP_EN)) {
+        return false;
+    }
+    core = env->snp->core;
+    if (snp_core_optimized(core, spa)) {
+        qatomic_inc(&core->skipped);
+        return false;
+    }
+    qatomic_inc(&core->checks);
+    denied = snp_rmp_holds(spa) ||
+             (page_size >= SNP_2M_SIZE ? snp_rmp_2m_assigned(spa)
+                                       : snp_rmp_read(spa) & RMP_ASSIGNED);
+    if (denied) {
+        trace_snp_write_denied(env_cpu(env)->cpu_index, spa, page_size);
+    }
+    return denied;
+}
