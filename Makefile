@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The front door.  Each target says what it does in 'make help'; the work is in
+# scripts/ and bench/.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+S := scripts
+SETUP ?= yes
+CORES ?= 4
+THREADS ?= 2
+NODES ?= 1
+MEM ?= 8G
+export LINUX QEMU_SRC RMPOPT_CACHE
+export KERNEL INITRD APPEND CORES THREADS NODES MEM QEMU_ARGS
+
+
+## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
+run: initrd emulator
+	@$(S)/run
+
+## test: every test; the last line is "N passed, N failed, N skipped"
+test: initrd emulator stock
+	@$(S)/test $(TESTS)
+
+## boot: boot KERNEL= and INITRD= (default: ours) on the emulated SNP host, with
+##       [APPEND= CORES=4 THREADS=2 NODES=1 MEM=8G QEMU_ARGS=]; C-a x ends it
+boot: emulator $(if $(KERNEL),,kernel) $(if $(INITRD),,initrd)
+	@$(S)/boot
+
+## tree: build/linux and build/qemu, git work trees: the pristine source and
+##       our commits on it
+tree: linux-tree qemu-tree
+
+## save: write commits made in build/linux and build/qemu back into series/,
+##       emulator/ and the files beside them
+save:
+	@$(S)/save linux
+	@$(S)/save qemu
+
+linux-tree: setup
+	@$(S)/tree linux $(LINUX)
+
+qemu-tree: setup
+	@$(S)/tree qemu $(QEMU_SRC)
+
+## kernel: build Linux with the series
+kernel: linux-tree
+	@$(S)/build kernel
+
+## emulator: build QEMU as an SNP host
+emulator: qemu-tree
+	@$(S)/build emulator
+
+## selftests: build the KVM selftests, the test modules and programs
+selftests: linux-tree
+	@$(S)/build selftests
+
+## initrd: build the initramfs that the run and the tests boot
+initrd: linux-tree
+	@$(S)/build initrd
+
+stock: linux-tree
+	@$(S)/build stock-initrd
+
+setup:
+	@[ "$(SETUP)" = no ] || $(S)/setup
+
+## paths: where things are, NAME=absolute path
+paths:
+	@echo "LINUX_TREE=$(CURDIR)/build/linux"
+	@echo "KERNEL=$(CURDIR)/build/linux/out/arch/x86/boot/bzImage"
+	@echo "QEMU=$(CURDIR)/build/qemu/out/qemu-system-x86_64"
+	@echo "INITRD=$(CURDIR)/build/initrd.gz"
+	@echo "SELFTESTS=$(CURDIR)/build/selftests"
+
+## clean: remove what was built here; what was fetched and compiled stays cached
+clean:
+	@$(S)/clean
+
+## distclean: clean, and remove the cache and the results too
+distclean:
+	@$(S)/clean all
+
+## help: this
+help:
+	@sed -n 's/^## //p' Makefile
+	@echo "Use a tree you have with LINUX=dir (Linux 7.3), QEMU_SRC=dir (QEMU 10.0);"
+	@echo "RMPOPT_CACHE=dir moves the cache; SETUP=no installs no packages."
+
+.NOTPARALLEL:
+.PHONY: run test boot tree save linux-tree qemu-tree kernel emulator selftests \
+	initrd stock setup paths clean distclean help
