@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * snpvm - the smallest VMM there is for an SNP VM: launch one through the SNP
+ * launch commands, with private memory from guest_memfd in several 1GB regions,
+ * hold it, and end.
+ *
+ *   snpvm [-r REGIONS] [-p PAGES] [-u]
+ *
+ * -r  how many optimized regions the memory is to take away (default 3)
+ * -p  private pages in each part of the memory (default 512)
+ * -u  stop in the middle of the launch instead of finishing it
+ *
+ * Prints "ready PAGES" when the VM is as asked for.  It then reads standard
+ * input: "vm" ends the VM and keeps its memory, "memory" closes the memory,
+ * "end" or the end of the input ends everything.
+ *
+ * Linux hands out memory from one place as long as it can.  To get pages in
+ * several regions, as a VM on a host with other tenants would, the pages are
+ * asked for in parts and some huge pages are taken after each part, until the
+ * RMPOPT table of CPU 0 shows that enough regions are gone.  Where there is no
+ * such table to read, there are as many parts as regions.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+
+#define PAGE		4096UL
+#define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
+#define PARTS		12		/* at most */
+#define HUGE_STEP	256		/* huge pages of 2MB taken after a part */
+#define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+#define TABLE		"/sys/devices/system/cpu/cpu0/rmpopt/regions"
+
+struct vm {
+	int kvm;
+	int sev;
+	int fd;
+	int vcpu;
+	int memory;
+	void *source;
+	unsigned long pages;		/* its size */
+	unsigned long part;
+	unsigned long launched;		/* private pages */
+};
+
+static long set_huge_pages(unsigned long count)
+{
+	FILE *file = fopen(HUGE_PAGES, "r+");
+	unsigned long got = 0;
+
+	if (!file)
+		err(1, HUGE_PAGES);
+	fprintf(file, "%lu\n", count);
+	fflush(file);
+	rewind(file);
+	if (fscanf(file, "%lu", &got) != 1)
+		errx(1, HUGE_PAGES ": unreadable");
+	fclose(file);
+	return got;
+}
+
+/* Regions that CPU 0 has optimized, or -1 */
+static int optimized(void)
+{
+	FILE *file = fopen(TABLE, "r");
+	int first, last, count = 0;
+
+	if (!file)
+		return -1;
+	while (fscanf(file, "%d", &first) == 1) {
+		last = first;
+		if (fscanf(file, "-%d", &last) < 0)
+			last = first;
+		count += last - first + 1;
+		if (fgetc(file) != ',')
+			break;
+	}
+	fclose(file);
+	return count;
+}
+
+static void sev_command(struct vm *vm, uint32_t id, void *data, const char *name)
+{
+	struct kvm_sev_cmd cmd = {
+		.id = id,
+		.data = (uintptr_t)data,
+		.sev_fd = vm->sev,
+	};
+
+	if (ioctl(vm->fd, KVM_MEMORY_ENCRYPT_OP, &cmd))
+		err(1, "%s (firmware error %u)", name, cmd.error);
+}
+
+static void create(struct vm *vm)
+{
+	struct kvm_create_guest_memfd memory = { .size = vm->pages * PAGE };
+	struct kvm_userspace_memory_region2 slot = {
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.memory_size = vm->pages * PAGE,
+	};
+	struct kvm_memory_attributes private = {
+		.size = vm->pages * PAGE,
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+	struct kvm_sev_init init = {};
+
+	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm->kvm < 0)
+		err(1, "/dev/kvm");
+	vm->sev = open("/dev/sev", O_RDWR | O_CLOEXEC);
+	if (vm->sev < 0)
+		err(1, "/dev/sev");
+	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, KVM_X86_SNP_VM);
+	if (vm->fd < 0)
+		err(1, "this host cannot run SNP VMs");
+	sev_command(vm, KVM_SEV_INIT2, &init, "INIT2");
+	vm->memory = ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &memory);
+	if (vm->memory < 0)
+		err(1, "guest_memfd");
+	vm->source = mmap(NULL, vm->pages * PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (vm->source == MAP_FAILED)
+		err(1, "memory");
+	slot.guest_memfd = vm->memory;
+	slot.userspace_addr = (uintptr_t)vm->source;
+	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &slot))
+		err(1, "memory slot");
+	if (ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &private))
+		err(1, "memory attributes");
+	vm->vcpu = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
+	if (vm->vcpu < 0)
+		err(1, "vCPU");
+}
+
+/* Launch with the next part of the memory */
+static void update_part(struct vm *vm, unsigned int i)
+{
+	void *source = vm->source + i * vm->part * PAGE;
+	struct kvm_sev_snp_launch_update update = {
+		.gfn_start = i * vm->part,
+		.uaddr = (uintptr_t)source,
+		.len = vm->part * PAGE,
+		.type = KVM_SEV_SNP_PAGE_TYPE_NORMAL,
+	};
+
+	memset(source, 'a' + i, update.len);
+	while (update.len)
+		sev_command(vm, KVM_SEV_SNP_LAUNCH_UPDATE, &update, "SNP_LAUNCH_UPDATE");
+	vm->launched += vm->part;
+}
+
+static void launch(struct vm *vm, int regions, bool finish)
+{
+	struct kvm_sev_snp_launch_start start = { .policy = SNP_POLICY };
+	struct kvm_sev_snp_launch_finish end = {};
+	int i, before = optimized();
+	long huge = 0;
+
+	sev_command(vm, KVM_SEV_SNP_LAUNCH_START, &start, "SNP_LAUNCH_START");
+	for (i = 0; i < PARTS; i++) {
+		update_part(vm, i);
+		if (before > 0 ? before - optimized() >= regions : i + 1 == regions)
+			break;
+		huge = set_huge_pages(huge + HUGE_STEP);
+	}
+	if (finish)
+		sev_command(vm, KVM_SEV_SNP_LAUNCH_FINISH, &end, "SNP_LAUNCH_FINISH");
+	munmap(vm->source, vm->pages * PAGE);
+	set_huge_pages(0);
+}
+
+static void end_vm(struct vm *vm)
+{
+	close(vm->vcpu);
+	close(vm->fd);
+}
+
+int main(int argc, char **argv)
+{
+	int regions = 3, pages = 512;
+	bool finish = true;
+	struct vm vm = {};
+	char line[32];
+	int option;
+
+	while ((option = getopt(argc, argv, "r:p:u")) != -1) {
+		switch (option) {
+		case 'r':
+			regions = atoi(optarg);
+			break;
+		case 'p':
+			pages = atoi(optarg);
+			break;
+		case 'u':
+			finish = false;
+			break;
+		default:
+			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-u]");
+		}
+	}
+	if (regions < 1 || regions > PARTS || pages < 1)
+		errx(2, "REGIONS must be 1 to %d, PAGES at least 1", PARTS);
+
+	vm.part = pages;
+	vm.pages = vm.part * PARTS;
+	create(&vm);
+	launch(&vm, regions, finish);
+	printf("ready %lu\n", vm.launched);
+	fflush(stdout);
+
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strcmp(line, "vm\n"))
+			end_vm(&vm);
+		else if (!strcmp(line, "memory\n"))
+			close(vm.memory);
+		else if (!strcmp(line, "end\n"))
+			return 0;
+		else
+			errx(2, "unknown command: %s", line);
+		printf("ended %s", line);
+		fflush(stdout);
+	}
+	return 0;
+}

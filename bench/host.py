@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the demonstration and the tests do on a booted host with the series."""
+
+import re
+
+import machine
+
+# Each kick of the scheduler's load balancing and each reading of another CPU's TSC by
+# the clocksource watchdog is a function call interrupt.  Where those of a rescan are
+# counted, CPUs are set aside, as hosts do for guests, and the TSC is trusted.
+QUIET = "isolcpus=domain,managed_irq,1-7 tsc=reliable"
+
+SYSFS = "/sys/devices/system/cpu/rmpopt/"
+TRACING = "/sys/kernel/tracing/"
+
+
+class Host(machine.Machine):
+    """A machine whose kernel has the series and whose init is ours."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        # The guest's shell knows file descriptors of one digit: three VMs at once.
+        self.slots = {0, 1, 2}
+
+    def read(self, name):
+        return self.sh(f"cat {SYSFS}{name}")
+
+    def list(self, name):
+        return machine.regions(self.read(name))
+
+    def number(self, name):
+        return int(self.read(name))
+
+    def watch(self, condition, timeout=30):
+        """Begin to wait until a shell condition on the files of sysfs holds.
+
+        The kernel notifies 'pending' whenever everything that was to spread has
+        spread, so this sleeps until there is news.
+        """
+        self.sh(f"waitfor {SYSFS}pending 'cd {SYSFS}; {condition}' {timeout} & watcher=$!")
+
+    def watched(self, timeout=60):
+        self.sh("wait $watcher", timeout=timeout)
+
+    def wait_for(self, condition, timeout=30):
+        self.watch(condition, timeout)
+        self.watched(timeout + 30)
+
+    def wait_settled(self):
+        """Wait until boot's verification, or another, is on every core."""
+        self.wait_for('[ $(cat pending) = 0 ] && [ $(cat settle_us) != 0 ]')
+
+    def watch_optimized(self, regions):
+        """Begin to wait until just these regions, a list as sysfs has it, are
+        optimized."""
+        self.watch(f'[ $(cat pending) = 0 ] && [ "$(cat optimized)" = "{regions}" ]')
+
+    def wait_optimized(self, regions):
+        self.watch_optimized(regions)
+        self.watched()
+
+    def tables(self):
+        """The RMPOPT table of each core, as the emulated hardware has it."""
+        return [set(core["regions"]) for core in self.snp()["cores"]]
+
+    def per_core(self):
+        present = self.list("regions")
+        return [len(table & present) for table in self.tables()]
+
+    def rmpopts(self):
+        """RMPOPTs executed so far to verify, as the emulated hardware counted."""
+        return sum(core["scanned"] + core["cached"] + core["failed"]
+                   for core in self.snp()["cores"])
+
+    def keep_busy(self, cores=None):
+        """Give cores light work, as those of a host in use have: on their first
+        threads, by index, all of them by default."""
+        cpus = [core["cpus"][0] for core in self.snp()["cores"]]
+        chosen = cpus if cores is None else [cpus[core] for core in cores]
+        self.sh("busy " + " ".join(map(str, chosen)))
+
+    def start_vm(self, options=""):
+        """Start an SNP VM; it is there, with its memory, when this returns."""
+        return Vm(self, options)
+
+    def trace_start(self):
+        """Trace RMPOPT and the function call interrupts from now on.  To wake a task
+        on another CPU is left to the reschedule interrupt, so that the grace
+        periods of RCU, say, are not among them."""
+        self.sh("echo NO_TTWU_QUEUE > /sys/kernel/debug/sched/features;"
+                f"cd {TRACING}; echo 0 > tracing_on; echo mono > trace_clock; echo > trace;"
+                "echo 1 > events/rmpopt/enable; echo 1 > events/ipi/ipi_send_cpu/enable;"
+                "echo 1 > events/irq_vectors/call_function_entry/enable;"
+                "echo 1 > events/irq_vectors/call_function_single_entry/enable;"
+                "echo 1 > tracing_on")
+
+    def trace(self):
+        """The events since trace_start(), in order: (name, fields)."""
+        lines = self.sh(f"cd {TRACING}; echo 0 > tracing_on; cat trace", timeout=120)
+        with open(self.log.replace(".log", ".trace"), "w") as file:
+            file.write(lines)
+        return [(match[1], dict(re.findall(r"(\w+)=(\S+)", match[2])))
+                for match in re.finditer(r"^.*\] +\S+ +[\d.]+: (\w+): (.*)$", lines, re.M)]
+
+
+class Vm:
+    """An SNP VM in the guest: bench/guest/snpvm.c and the pipes to it."""
+
+    def __init__(self, host, options):
+        self.host = host
+        self.slot = host.slots.pop()
+        self.name = f"vm{self.slot}"
+        self.into, self.out = 3 + 2 * self.slot, 4 + 2 * self.slot
+        line = host.sh(
+            f"rm -f /tmp/{self.name}.*; mkfifo /tmp/{self.name}.in /tmp/{self.name}.out;"
+            f"snpvm {options} < /tmp/{self.name}.in > /tmp/{self.name}.out 2>&1 & {self.name}=$!;"
+            f"exec {self.into}<>/tmp/{self.name}.in {self.out}<>/tmp/{self.name}.out;"
+            f"{self._answer()}", timeout=120)
+        if not line.startswith("ready "):
+            raise RuntimeError(f"the SNP VM did not start: {line}")
+        self.pages = int(line.split()[1])
+
+    def _answer(self):
+        return f"read -r line <&{self.out}; echo $line"
+
+    def tell(self, what):
+        """Have it end its 'vm' or its 'memory'."""
+        return self.host.sh(f"echo {what} >&{self.into}; {self._answer()}")
+
+    def end(self):
+        """Have it exit, and wait until it did."""
+        self._gone(f"echo end >&{self.into}; wait ${self.name}")
+
+    def kill(self):
+        self._gone(f"kill -9 ${self.name}; wait ${self.name} || true")
+
+    def _gone(self, how):
+        self.host.sh(how)
+        self.host.slots.add(self.slot)
+
+
+def ipis(events):
+    """Function call interrupts while a rescan ran or its result spread."""
+    count, within = 0, False
+    for name, _ in events:
+        if name == "rmpopt_rescan_begin":
+            within = True
+        elif name == "rmpopt_settled":
+            within = False
+        elif name.startswith("call_function") and within:
+            count += 1
+    return count
