@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A class of tests that share one boot."""
+
+import re
+import unittest
+
+import host as hosts
+import machine
+
+# What an SNP host says when something about SNP is wrong.
+COMPLAINT = re.compile(r"^(?!.*firmware: failed to load).*(SEV|RMP|SNP|PSP|ccp|AMD-Vi|kvm).*"
+                       r"(fail|error|unable|invalid|timed out|not assigned|broken)", re.I)
+
+
+class HostCase(unittest.TestCase):
+    """Boots the machine that `options` describe; each test must leave the host
+    as it found it, and a warning on the console fails the test it came in."""
+
+    options = {}
+    busy = True			# every core has light work, as on a host in use
+    settle = True		# wait for boot's verification
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = hosts.Host(f"{cls.__module__}.{cls.__name__}", **cls.options)
+        cls.addClassCleanup(cls.host.stop)
+        cls.host.start()
+        if cls.busy:
+            cls.host.keep_busy()
+        if cls.settle:
+            cls.host.wait_settled()
+        cls.booted = cls.host.snp() if cls.settle else None
+
+    @classmethod
+    def tearDownClass(cls):
+        status = cls.host.poweroff()
+        complaints = cls.host.splats()
+        if status or complaints:
+            raise AssertionError(f"at power-off: status {status} {complaints}")
+
+    def setUp(self):
+        self.notes = []
+
+    def tearDown(self):
+        splats = self.host.splats()
+        self.assertFalse(splats, f"the kernel complained, see {self.host.log}")
+
+    def assertNoComplaint(self):
+        found = [line for line in self.host.console().splitlines() if COMPLAINT.search(line)]
+        self.assertFalse(found)
+
+    def assertConsole(self, pattern):
+        self.assertRegex(self.host.console(), pattern)
+
+    def all_regions(self):
+        """The regions that can be optimized: those without an assigned page."""
+        return self.host.list("regions") - set(self.host.snp()["closed"])
+
+    def assertAllOptimized(self, but=()):
+        """Every core has every region that it can have, but those of a VM."""
+        present = self.host.list("regions")
+        for core, table in enumerate(self.host.tables()):
+            self.assertEqual(table & present, self.all_regions() - set(but), f"core {core}")
+
+    def start_vm(self, options=""):
+        """A VM that ends with the test, if the test does not end it."""
+        vm = self.host.start_vm(options)
+        self.addCleanup(lambda: vm.slot in self.host.slots or vm.kill())
+        return vm
+
+    def check_vm_life(self, options=""):
+        """A VM takes its regions from every core, and all come back."""
+        before, rescanned = self.host.read("optimized"), self.host.number("rescanned")
+        vm = self.start_vm(options)
+        dark = machine.regions(before) - set.union(*self.host.tables())
+        self.assertGreaterEqual(len(dark), 3)
+        self.assertEqual(self.host.list("optimized") & dark, set())
+        vm.end()
+        self.host.wait_optimized(before)
+        self.assertAllOptimized()
+        return len(dark), self.host.number("rescanned") - rescanned

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The bench itself: bad input, hangs, and the way from commits to trees."""
+
+import os
+import subprocess
+import tempfile
+import unittest
+
+import machine
+
+
+# What checkpatch does not know: MAINTAINERS comes last in the series, tracepoint
+# headers and the table of CPU features have a layout of their own.
+EXCEPTIONS = {
+    "asm/cpufeatures.h": "SPACING",
+    "new file mode": "FILE_PATH_CHANGES",
+    "asm/trace/rmpopt.h": "PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE,SPACING",
+}
+
+
+def make(*words, **variables):
+    environment = {key: value for key, value in os.environ.items()
+                   if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(["make", "-C", machine.TOP, "SETUP=no", *words,
+                           *(f"{name}={value}" for name, value in variables.items())],
+                          env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, check=False)
+
+
+class TestBadInput(unittest.TestCase):
+    def refused(self, result, *said):
+        self.assertNotEqual(result.returncode, 0)
+        for words in said:
+            self.assertRegex(result.stderr, words)
+        self.assertNotIn("Traceback", result.stderr)
+
+    def test_no_such_kernel(self):
+        self.refused(make("boot", KERNEL="/none", INITRD=machine.INITRD),
+                     "KERNEL=/none: No such file", "give the path")
+
+    def test_kernel_that_is_none(self):
+        self.refused(make("boot", KERNEL=machine.INITRD, INITRD=machine.INITRD), "rmpopt: ")
+
+    def test_bad_size_and_numbers(self):
+        self.refused(make("boot", MEM="much"), "MEM=much")
+        self.refused(make("boot", CORES="0"), "CORES=0")
+        self.refused(make("boot", CORES="3", NODES="2"), "CORES=3 .* NODES=2")
+
+    def test_qemu_refuses(self):
+        self.refused(make("boot", QEMU_ARGS="-device no-such-device"), "no-such-device")
+
+    def test_trees_of_another_release(self):
+        with tempfile.TemporaryDirectory() as empty:
+            self.refused(make("tree", LINUX=empty), "not Linux 7.3")
+            self.refused(make("tree", QEMU_SRC=empty), "not QEMU 10.0")
+            with open(os.path.join(empty, "Makefile"), "w") as file:
+                file.write("VERSION = 6\nPATCHLEVEL = 12\n")
+            self.refused(make("kernel", LINUX=empty), "is Linux 6.12, not Linux 7.3")
+        self.assertTrue(os.path.exists(machine.KERNEL), "what was built is lost")
+
+    def test_no_mirror(self):
+        with tempfile.TemporaryDirectory() as cache:
+            os.mkdir(os.path.join(cache, "etc"))
+            result = subprocess.run(
+                [os.path.join(machine.TOP, "scripts", "fetch"), "tools"], text=True,
+                env=dict(os.environ, RMPOPT_CACHE=cache, http_proxy="http://127.0.0.1:9",
+                         https_proxy="http://127.0.0.1:9"),
+                capture_output=True, check=False)
+            self.refused(result, "step fetch-tools failed", "apt-get update")
+
+
+class TestHang(unittest.TestCase):
+    def test_a_guest_that_stops_is_reported_and_ended(self):
+        """A kernel that halts all its CPUs: nothing runs, nothing is said."""
+        host = machine.Machine("hang", append="nohalt=1 rdinit=/tests/none init=/none panic=0",
+                               agent=False)
+        self.addCleanup(host.stop)
+        was, machine.STALL_SECONDS = machine.STALL_SECONDS, 3
+        self.addCleanup(setattr, machine, "STALL_SECONDS", was)
+        host.start()
+        host.query("stop")
+        with self.assertRaisesRegex(machine.Hang, "made no progress"):
+            host.wait(120)
+        log = host.console()
+        for sign in ("Thread ", "qemu_main_loop|main_loop_wait", "[RE]IP=", "info lapic"):
+            self.assertRegex(log, sign)
+
+
+class TestTrees(unittest.TestCase):
+    def git(self, tree, *words):
+        return subprocess.run(["git", "-C", os.path.join(machine.BUILD, tree), *words],
+                              capture_output=True, text=True, check=True).stdout
+
+    def test_commits_give_back_the_pristine_tree(self):
+        """Commits are made backwards, so the first one's parent is computed."""
+        for tree in "linux", "qemu":
+            with open(os.path.join(machine.BUILD, tree, ".git", "pristine")) as file:
+                base = file.read().strip()
+            first = self.git(tree, "rev-list", "--reverse", f"{base}..HEAD").split()[0]
+            self.assertEqual(self.git(tree, "rev-parse", f"{first}^").strip(), base)
+            self.assertTrue(self.git(tree, "show", "--stat", first))
+
+    def test_checkpatch(self):
+        linux = os.path.join(machine.BUILD, "linux")
+        with open(os.path.join(linux, ".git", "pristine")) as file:
+            base = file.read().strip()
+        for commit in self.git("linux", "rev-list", f"{base}..HEAD").split():
+            patch = self.git("linux", "format-patch", "-1", "--stdout", commit)
+            ignored = [types for sign, types in EXCEPTIONS.items() if sign in patch]
+            done = subprocess.run(
+                [os.path.join(linux, "scripts", "checkpatch.pl"), "--strict", "--no-tree",
+                 "--no-signoff", "--quiet", "--ignore", ",".join(ignored), "-"], input=patch,
+                cwd=linux, capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout)
