@@ -111,6 +111,18 @@ static bool rmpopt_lead(unsigned int region)
 	return gained;
 }
 
+static void rmpopt_full_rescan_work(struct work_struct *work);
+static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
+
+/* A CPU that goes offline may verify nothing: have another one try again. */
+static void rmpopt_retry_elsewhere(void)
+{
+	unsigned int cpu = cpumask_any(rmpopt_cpus);
+
+	if (cpu < nr_cpu_ids)
+		queue_work_on(cpu, system_percpu_wq, &rmpopt_full_rescan);
+}
+
 /*
  * Verify @regions here, keep those that this gained, and hand them to the
  * other cores.  @since is when they were last private, 0 if nobody asks.
@@ -119,6 +131,7 @@ void rmpopt_rescan_regions(unsigned long *regions, ktime_t since)
 {
 	ktime_t begin = ktime_get();
 	unsigned int region, todo;
+	bool able;
 	int core;
 
 	bitmap_and(regions, regions, rmpopt_present, RMPOPT_REGIONS);
@@ -137,7 +150,11 @@ void rmpopt_rescan_regions(unsigned long *regions, ktime_t since)
 			__clear_bit(region, regions);
 		cond_resched();
 	}
+	able = cpumask_test_cpu(smp_processor_id(), rmpopt_cpus);
 	migrate_enable();
+
+	if (!able)
+		rmpopt_retry_elsewhere();
 
 	atomic_long_add(todo, &rmpopt_rescanned);
 	atomic_long_inc(&rmpopt_rescans);
@@ -172,8 +189,6 @@ static void rmpopt_full_rescan_work(struct work_struct *work)
 	rmpopt_rescan_regions(regions, 0);
 }
 
-static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
-
 void rmpopt_queue_full_rescan(void)
 {
 	queue_work(system_percpu_wq, &rmpopt_full_rescan);
@@ -197,6 +212,9 @@ static void rmpopt_lead_share(struct work_struct *work)
 		rmpopt_lead(region);
 		cond_resched();
 	}
+
+	if (!cpumask_test_cpu(raw_smp_processor_id(), rmpopt_cpus))
+		rmpopt_retry_elsewhere();
 
 	/* The last one to finish hands everything to everyone, idle or not. */
 	if (atomic_dec_and_test(&rmpopt_leaders))

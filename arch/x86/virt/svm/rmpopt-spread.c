@@ -144,6 +144,10 @@ static void rmpopt_tick(struct timer_list *timer)
 
 	guard(spinlock)(&core->lock);
 
+	/* If this CPU goes offline, it is for a sibling to see to the core. */
+	if (!cpumask_test_cpu(cpu, rmpopt_cpus))
+		return;
+
 	if (rmpopt_drain(core, RMPOPT_TICK_BUDGET))
 		rmpopt_arm(cpu);
 }
@@ -151,13 +155,18 @@ static void rmpopt_tick(struct timer_list *timer)
 static void rmpopt_fill_work(struct work_struct *work)
 {
 	struct rmpopt_core *core;
+	unsigned int cpu;
 	bool more;
 
 	do {
+		more = false;
 		local_bh_disable();
-		core = rmpopt_core_of(smp_processor_id());
-		scoped_guard(spinlock, &core->lock)
-			more = rmpopt_drain(core, RMPOPT_TICK_BUDGET);
+		cpu = smp_processor_id();
+		core = rmpopt_core_of(cpu);
+		scoped_guard(spinlock, &core->lock) {
+			if (cpumask_test_cpu(cpu, rmpopt_cpus))
+				more = rmpopt_drain(core, RMPOPT_TICK_BUDGET);
+		}
 		local_bh_enable();
 		cond_resched();
 	} while (more);
@@ -223,12 +232,15 @@ void rmpopt_spread_to(unsigned int cpu)
 /* @cpu, which is not in rmpopt_cpus any more, goes offline */
 void rmpopt_spread_offline(unsigned int cpu)
 {
+	unsigned int sibling = cpumask_any_and(topology_sibling_cpumask(cpu), rmpopt_cpus);
 	struct rmpopt_core *core = rmpopt_core_of(cpu);
 
 	/* Whoever arms the timer holds the lock: from here on nobody does. */
 	scoped_guard(spinlock_bh, &core->lock) {
-		if (!cpumask_intersects(topology_sibling_cpumask(cpu), rmpopt_cpus))
+		if (sibling >= nr_cpu_ids)
 			rmpopt_drop_pending(core);
+		else if (core->behind)
+			rmpopt_arm(sibling);
 	}
 
 	timer_delete_sync(per_cpu_ptr(&rmpopt_timer, cpu));

@@ -157,7 +157,10 @@ EXPORT_SYMBOL_FOR_MODULES(rmpopt_stop, "ccp");
 
 static int rmpopt_cpu_online(unsigned int cpu)
 {
-	if (rmpopt_running) {
+	int ret = rmpopt_sysfs_online(cpu);
+
+	/* Nothing undoes this, so it comes after what may fail. */
+	if (!ret && rmpopt_running) {
 		rmpopt_enable_cpu(NULL);
 		/*
 		 * The CPU is in rmpopt_cpus before it reads rmpopt_optimized.
@@ -167,7 +170,7 @@ static int rmpopt_cpu_online(unsigned int cpu)
 		rmpopt_spread_to(cpu);
 	}
 
-	return rmpopt_sysfs_online(cpu);
+	return ret;
 }
 
 static int rmpopt_cpu_offline(unsigned int cpu)
