@@ -97,6 +97,8 @@ def vm_ends(host, page, vm, before):
     host.watched()
     events = host.trace()
     moment = snapshot(host, before["closed"])
+    if not any(name == "rmpopt_settled" for name, _ in events):
+        raise RuntimeError(f"no rescan after the VM; see {host.log}")
     settled = [int(fields["us"]) for name, fields in events if name == "rmpopt_settled"]
     back = len(machine.regions(wanted) - machine.regions(was))
     result = {"optimized_per_core": counts(moment),
@@ -116,6 +118,9 @@ def vm_ends(host, page, vm, before):
 def main(colour):
     page = Page(colour)
     os.makedirs(OUT, exist_ok=True)
+    for name in "run.json", "run.svg":
+        if os.path.exists(os.path.join(OUT, name)):
+            os.remove(os.path.join(OUT, name))
     print("Booting Linux as an SEV-SNP host in software: no encryption, no secrets.", flush=True)
     with hosts.Host("run", append=hosts.QUIET) as host:
         host.keep_busy()

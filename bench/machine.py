@@ -34,7 +34,7 @@ STALL_SECONDS = 60
 # Splats that fail whatever was running when they came.
 SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu.*(stall|kthread starved)|soft lockup|"
                    r"hung_task|blocked for more than|Kernel panic|RMP violation|"
-                   r"general protection fault|Call Trace:")
+                   r"general protection fault|Call Trace:|UBSAN: |unchecked MSR access")
 
 
 class Hang(Exception):
@@ -60,7 +60,7 @@ class Machine:
         self.log = os.path.join(LOGS, name + ".log")
         self.agent = agent
         self.stdio = stdio
-        self.dir = tempfile.mkdtemp(prefix="rmpopt.")
+        self.dir = os.path.join(tempfile.gettempdir(), f"rmpopt.{os.getpid()}.{id(self):x}")
         self.process = self.qmp = self.serial = None
         self.seen = 0
         self.command = self._command(kernel, initrd, append, cores, threads,
@@ -72,7 +72,7 @@ class Machine:
         if cores % nodes:
             raise ValueError(f"CORES={cores} cannot be shared evenly by NODES={nodes}")
         size = mem_mib(mem) // nodes
-        cmdline = "console=ttyS0 " + ("rmpopt.agent " if self.agent else "") + append
+        cmdline = "console=ttyS0 panic=-1 " + ("rmpopt.agent " if self.agent else "") + append
         command = [
             QEMU, "-name", "rmpopt,debug-threads=on", "-nodefaults", "-display", "none",
             "-no-reboot",
@@ -114,6 +114,7 @@ class Machine:
 
     def start(self):
         os.makedirs(LOGS, exist_ok=True)
+        os.mkdir(self.dir, 0o700)
         open(self.log, "wb").close()
         with open(self.log + ".qemu", "wb") as messages:
             self.process = subprocess.Popen(self.command, stdin=None if self.stdio else
@@ -199,10 +200,17 @@ class Machine:
             why = f"made no progress for {STALL_SECONDS} s"
         else:
             return
+        if why != "took longer than it may" and self.paused():
+            self.progress_at = now
+            return
         self.dump(why)
         self.process.kill()
         raise Hang(f"{self.name} {why}; QEMU's threads and the guest's registers are at "
                    f"the end of {self.log}")
+
+    def paused(self):
+        """Whether somebody stopped the guest, in the monitor say."""
+        return self.query("query-status", timeout=10)["status"] != "running"
 
     def dump(self, why):
         """Append the backtraces of QEMU and the state of the guest to the log."""

@@ -24,10 +24,19 @@ check_release()
 		die "$1 is ${is:+${title% *} }${is:-no ${title% *} source}, not $title: give the top of a $title tree, or none to have it fetched"
 }
 
+# What the repository has for this tree, as a checksum
+repository_key()
+{
+	{
+		cat "$series"/*/*
+		cat "$series"/*/files | sed "s|^|$ours/|" | xargs -d '\n' cat
+	} 2>/dev/null | sha256sum
+}
+
 clean_or_die()
 {
 	[ -f "$tree/.git/pristine" ] || return 0
-	if [ -n "$(git -C "$tree" status --porcelain -uno)" ] ||
+	if [ -n "$(git -C "$tree" status --porcelain)" ] || [ -n "$(git -C "$tree" stash list)" ] ||
 	   [ "$(git -C "$tree" rev-parse HEAD)" != "$(cat "$tree/.git/laid" 2>/dev/null)" ]; then
 		die "$tree holds work that is not in the repository: commit it there and 'make save', or 'git -C $tree checkout -f --detach $(cat "$tree/.git/laid" 2>/dev/null)'"
 	fi
