@@ -41,6 +41,9 @@ class TestBadInput(unittest.TestCase):
     def test_kernel_that_is_none(self):
         self.refused(make("boot", KERNEL=machine.INITRD, INITRD=machine.INITRD), "rmpopt: ")
 
+    def test_kernel_that_panics(self):
+        self.refused(make("boot", APPEND="rdinit=/none init=/none"), "the kernel panicked")
+
     def test_bad_size_and_numbers(self):
         self.refused(make("boot", MEM="much"), "MEM=much")
         self.refused(make("boot", CORES="0"), "CORES=0")
@@ -71,18 +74,17 @@ class TestBadInput(unittest.TestCase):
 
 class TestHang(unittest.TestCase):
     def test_a_guest_that_stops_is_reported_and_ended(self):
-        """A kernel that halts all its CPUs: nothing runs, nothing is said."""
-        host = machine.Machine("hang", append="nohalt=1 rdinit=/tests/none init=/none panic=0",
-                               agent=False)
+        """A kernel that halted all its CPUs: nothing runs, nothing is said."""
+        host = machine.Machine("hang")
         self.addCleanup(host.stop)
+        host.start()
         was, machine.STALL_SECONDS = machine.STALL_SECONDS, 3
         self.addCleanup(setattr, machine, "STALL_SECONDS", was)
-        host.start()
-        host.query("stop")
+        host.serial.sendall(b"halt -f\n")
         with self.assertRaisesRegex(machine.Hang, "made no progress"):
             host.wait(120)
         log = host.console()
-        for sign in ("Thread ", "qemu_main_loop|main_loop_wait", "[RE]IP=", "info lapic"):
+        for sign in ("Thread ", "qemu_main_loop|main_loop_wait", "RIP=", "info lapic"):
             self.assertRegex(log, sign)
 
 

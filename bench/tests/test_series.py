@@ -86,9 +86,10 @@ class TestSeries(case.HostCase):
         first = self.start_vm()
         taken = machine.regions(before) - set.union(*self.host.tables())
         second = self.start_vm()
+        rescans = self.host.read("rescans")
         first.end()
         # The first VM's work has been done when its counter says so.
-        self.host.wait_for('[ $(cat pending) = 0 ]')
+        self.host.wait_for(f'[ $(cat rescans) != {rescans} ] && [ $(cat pending) = 0 ]')
         shared = machine.regions(before) - set.union(*self.host.tables())
         self.assertTrue(shared & taken, "the two VMs share no region")
         self.assertFalse(self.host.list("optimized") & shared)
