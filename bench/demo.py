@@ -24,19 +24,17 @@ class Page:
         self.begin = time.monotonic()
 
     def title(self, text):
-        print(f"\n\033[1m{text}\033[0m" if self.colour else f"\n{text}", flush=True)
+        print(f"\r\033[K\n\033[1m{text}\033[0m" if self.colour else f"\n{text}", flush=True)
 
     def say(self, text):
         print(f"   {text}", flush=True)
 
     def busy(self, text):
+        """A line that stays until the next title; only where it can be erased."""
         if self.colour:
-            print(f"\033[2m   {text} ...\033[0m\r\033[K" if not text else
-                  f"\r\033[K\033[2m   {text} ...\033[0m", end="", flush=True)
+            print(f"\033[2m   {text} ...\033[0m", end="", flush=True)
 
     def map(self, moment):
-        if self.colour:
-            print("\r\033[K", end="")
         print("\n".join(picture.text(moment["cores"], moment["regions"], moment["closed"],
                                      self.colour)), flush=True)
 
