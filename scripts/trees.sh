@@ -33,10 +33,17 @@ repository_key()
 	} 2>/dev/null | sha256sum
 }
 
+# What git does not hold.  Linux's own .gitignore hides new files in places, so
+# ignored ones count, but for what the build and Python leave.
+changes()
+{
+	git -C "$tree" status --porcelain --ignored | grep -vE '^!! out/$|__pycache__/$' || :
+}
+
 clean_or_die()
 {
 	[ -f "$tree/.git/pristine" ] || return 0
-	if [ -n "$(git -C "$tree" status --porcelain)" ] || [ -n "$(git -C "$tree" stash list)" ] ||
+	if [ -n "$(changes)" ] || [ -n "$(git -C "$tree" stash list)" ] ||
 	   [ "$(git -C "$tree" rev-parse HEAD)" != "$(cat "$tree/.git/laid" 2>/dev/null)" ]; then
 		die "$tree holds work that is not in the repository: commit it there and 'make save', or 'git -C $tree checkout -f --detach $(cat "$tree/.git/laid" 2>/dev/null)'"
 	fi
