@@ -129,6 +129,7 @@ static void machine_reset(void *opaque)
                              snp_rmp.segment[i].table | snp_rmp.segment[i].gb,
                              MEMTXATTRS_UNSPECIFIED, NULL);
     }
+    snp_memory_reset();
     snp_rmpopt_forget();
     QSIMPLEQ_FOREACH(core, &snp_cores, next) {
         memset(&core->base, 0, offsetof(SnpCore, next) -
@@ -162,6 +163,7 @@ void snp_machine_memory_init(MachineState *ms)
         snp_rmp.segment[i].table = table;
         table += snp_rmp.segment[i].gb * RMP_BYTES_PER_GB;
     }
+    snp_memory_init(ram_end(x86ms, 0, HWADDR_MAX));
     /* A reserved range wins over the RAM range it lies in. */
     e820_add_entry(snp_rmp.base, snp_rmp.size, E820_RESERVED);
     qemu_register_reset(machine_reset, NULL);

@@ -98,7 +98,7 @@ bool snp_rmp_write(hwaddr spa, uint64_t entry)
 {
     hwaddr head = head_addr(spa);
     hwaddr addr = entry & RMP_2M ? head : entry_addr(spa);
-    uint64_t count, old;
+    uint64_t count, old, size;
 
     if (!addr || (addr != head && load(head) & RMP_2M)) {
         return false;
@@ -114,7 +114,11 @@ bool snp_rmp_write(hwaddr spa, uint64_t entry)
     store(head + ENTRY_COUNT, count + (entry & RMP_ASSIGNED));
     store(addr, entry);
     snp_rmpopt_changed(spa);
-    if (entry & ~old & RMP_ASSIGNED) {
+    /* Without an owner the page is for the host, or the firmware, to read. */
+    size = (entry | old) & RMP_2M ? SNP_2M_SIZE : SNP_4K_SIZE;
+    if (snp_memory_show(FIELD_EX64(entry, RMP, ASID) *
+                        !!(entry & RMP_ASSIGNED), spa & -size, size) ||
+        entry & ~old & RMP_ASSIGNED) {
         flush_tlbs();
     }
     return true;

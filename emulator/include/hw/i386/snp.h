@@ -91,6 +91,18 @@ bool snp_rmp_2m_assigned(hwaddr spa);
 /* Not to be optimized: assigned in part, part of the RMP or not covered */
 bool snp_rmp_region_closed(hwaddr spa);
 
+/*
+ * Memory holds one view of each page, that of an ASID or, 0, the host's.
+ * snp_memory_show() makes it that of @asid and returns true if it was another:
+ * then TLBs have to be flushed.  It wants the RMP lock.  snp_memory_scramble()
+ * turns the one view of @buf, which is at @spa, into the other.
+ */
+void snp_memory_init(hwaddr end);
+void snp_memory_reset(void);
+uint32_t snp_memory_owner(hwaddr spa);
+bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len);
+void snp_memory_scramble(uint32_t asid, hwaddr spa, void *buf, uint64_t len);
+
 #define SNP_RMPOPT_WINDOW       2048    /* regions, that is 2TB */
 #define SNP_RMPOPT_ENABLE       1ULL    /* in MSR RMPOPT_BASE */
 

@@ -1,0 +1,92 @@
+/*
+ * AMD SEV-SNP host: whose view of a page is in memory
+ *
+ * A page of an encrypted guest looks different to its owner and to all others.
+ * Memory is not encrypted here: it holds the view of whoever used the page last,
+ * plain, so that everybody runs at full speed, and it is scrambled when another
+ * one comes.  This keeps contents where hardware keeps them and hides them from
+ * the host's eyes.  It is no cryptography: anybody can undo it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/lockable.h"
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "hw/core/cpu.h"
+#include "hw/i386/snp.h"
+
+/* ASID whose view each page of memory holds: 0 is the host's */
+static uint16_t *owner;
+static uint64_t pages;
+
+void snp_memory_init(hwaddr end)
+{
+    pages = end / SNP_4K_SIZE;
+    owner = g_new0(uint16_t, pages);
+}
+
+void snp_memory_reset(void)
+{
+    memset(owner, 0, pages * sizeof(*owner));
+}
+
+uint32_t snp_memory_owner(hwaddr spa)
+{
+    return spa / SNP_4K_SIZE < pages ?
+           qatomic_read(&owner[spa / SNP_4K_SIZE]) : 0;
+}
+
+/* The key stream of an ASID at the 8 bytes at @spa (splitmix64) */
+static uint64_t key(uint32_t asid, hwaddr spa)
+{
+    uint64_t z = (spa >> 3) + asid * 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+}
+
+void snp_memory_scramble(uint32_t asid, hwaddr spa, void *buf, uint64_t len)
+{
+    uint8_t *p = buf;
+    uint64_t k = 0, i;
+
+    for (i = 0; asid && i < len; i++) {
+        if (!i || (spa + i) % 8 == 0) {
+            k = key(asid, spa + i);
+        }
+        p[i] ^= k >> ((spa + i) % 8 * 8);
+    }
+}
+
+static void scramble_page(uint32_t asid, hwaddr spa)
+{
+    uint8_t page[SNP_4K_SIZE];
+
+    address_space_read(&address_space_memory, spa, MEMTXATTRS_UNSPECIFIED,
+                       page, sizeof(page));
+    snp_memory_scramble(asid, spa, page, sizeof(page));
+    address_space_write(&address_space_memory, spa, MEMTXATTRS_UNSPECIFIED,
+                        page, sizeof(page));
+}
+
+bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len)
+{
+    hwaddr end = MIN(spa + len, pages * SNP_4K_SIZE);
+    bool changed = false;
+
+    for (spa &= ~(SNP_4K_SIZE - 1); spa < end; spa += SNP_4K_SIZE) {
+        uint32_t was = snp_memory_owner(spa);
+
+        if (was != asid) {
+            scramble_page(was, spa);
+            scramble_page(asid, spa);
+            qatomic_set(&owner[spa / SNP_4K_SIZE], asid);
+            changed = true;
+        }
+    }
+    return changed;
+}
