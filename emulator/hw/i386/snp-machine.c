@@ -135,6 +135,7 @@ static void machine_reset(void *opaque)
         memset(&core->base, 0, offsetof(SnpCore, next) -
                                offsetof(SnpCore, base));
     }
+    memset(snp_asids, 0, sizeof(snp_asids));
     CPU_FOREACH(cs) {
         snp_cpu_reset(cpu_env(cs)->snp);
     }

@@ -81,7 +81,8 @@ bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len)
     for (spa &= ~(SNP_4K_SIZE - 1); spa < end; spa += SNP_4K_SIZE) {
         uint32_t was = snp_memory_owner(spa);
 
-        if (was != asid) {
+        /* The RMP has only one view, ours. */
+        if (was != asid && !snp_rmp_holds(spa)) {
             scramble_page(was, spa);
             scramble_page(asid, spa);
             qatomic_set(&owner[spa / SNP_4K_SIZE], asid);

@@ -8,6 +8,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "qapi/qapi-builtin-visit.h"
@@ -65,6 +66,26 @@ static void add_regions(SnpHostInfo *info)
     }
 }
 
+static void add_asids(SnpHostInfo *info)
+{
+    SnpAsidInfoList **tail = &info->asids;
+    int i;
+
+    for (i = 0; i < SNP_ASIDS; i++) {
+        uint64_t checks = qatomic_read(&snp_asids[i].checks);
+        uint64_t skipped = qatomic_read(&snp_asids[i].skipped);
+
+        if (checks || skipped) {
+            SnpAsidInfo *asid = g_new0(SnpAsidInfo, 1);
+
+            asid->asid = i;
+            asid->checks = checks;
+            asid->skipped = skipped;
+            QAPI_LIST_APPEND(tail, asid);
+        }
+    }
+}
+
 SnpHostInfo *qmp_query_snp(Error **errp)
 {
     SnpHostInfo *info;
@@ -85,6 +106,7 @@ SnpHostInfo *qmp_query_snp(Error **errp)
     QEMU_LOCK_GUARD(&snp_rmp_lock);
     info->asserts = snp_rmpopt_asserts;
     add_regions(info);
+    add_asids(info);
     QSIMPLEQ_FOREACH(core, &snp_cores, next) {
         QAPI_LIST_APPEND(tail, core_info(core));
     }
@@ -108,6 +130,7 @@ void hmp_info_snp(Monitor *mon, const QDict *qdict)
     g_autoptr(SnpHostInfo) info = NULL;
     g_autofree char *regions = NULL, *closed = NULL;
     SnpCoreInfoList *c;
+    SnpAsidInfoList *a;
     Error *err = NULL;
 
     info = qmp_query_snp(&err);
@@ -135,5 +158,11 @@ void hmp_info_snp(Monitor *mon, const QDict *qdict)
                        " %9" PRIu64 " %9" PRIu64 " %12" PRIu64 " %12" PRIu64
                        "  %s\n", i->core_id, cpus, base, i->scanned, i->cached,
                        i->failed, i->reports, i->checks, i->skipped, table);
+    }
+    monitor_printf(mon, "ASID         checks      skipped\n");
+    for (a = info->asids; a; a = a->next) {
+        monitor_printf(mon, "%-6" PRId64 " %12" PRIu64 " %12" PRIu64 "%s\n",
+                       a->value->asid, a->value->checks, a->value->skipped,
+                       a->value->asid ? "" : "  the host");
     }
 }

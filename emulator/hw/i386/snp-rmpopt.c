@@ -17,6 +17,7 @@
 #define MAX_REGIONS     ((1 << (52 - 30)) + SNP_RMPOPT_WINDOW)
 
 struct SnpCoreList snp_cores = QSIMPLEQ_HEAD_INITIALIZER(snp_cores);
+struct SnpAsid snp_asids[SNP_ASIDS];
 uint64_t snp_rmpopt_asserts;
 
 /* Regions that RMPOPT need not read again; guarded by the RMP lock */

@@ -28,14 +28,13 @@
 #define RMP_EDX_RMPOPT          BIT(0)
 
 /* KVM offers no SEV without these. */
-#define SVM_ASIDS               0x8000
 #define SVM_EDX                 (CPUID_SVM_NPT | CPUID_SVM_LBRV | \
                                  CPUID_SVM_NRIPSAVE | CPUID_SVM_FLUSHASID | \
                                  CPUID_SVM_DECODEASSIST | CPUID_SVM_VGIF)
 
 #define MSR_SYSCFG              0xc0010010
 #define MSR_HWCR                0xc0010015
-#define MSR_SEV_STATUS          0xc0010131
+#define MSR_GHCB                0xc0010130
 #define MSR_RMP_BASE            0xc0010132
 #define MSR_RMP_END             0xc0010133
 #define MSR_RMP_CFG             0xc0010136
@@ -62,7 +61,7 @@ void snp_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
     }
     switch (index) {
     case 0x8000000a:
-        *ebx = SVM_ASIDS;
+        *ebx = SNP_ASIDS;
         *edx |= SVM_EDX;
         break;
     case 0x8000001f:
@@ -88,6 +87,12 @@ bool snp_rdmsr(X86CPU *cpu, uint32_t msr, uint64_t *val)
         return true;
     }
     switch (msr) {
+    case MSR_GHCB:
+        *val = snp->ghcb;
+        break;
+    case MSR_SEV_STATUS:
+        *val = cpu->env.hflags & HF_GUEST_MASK ? snp->status : 0;
+        break;
     case MSR_SYSCFG:
         *val = snp->syscfg;
         break;
@@ -145,6 +150,9 @@ bool snp_wrmsr(X86CPU *cpu, uint32_t msr, uint64_t val)
         return true;
     }
     switch (msr) {
+    case MSR_GHCB:
+        snp->ghcb = val;
+        return true;
     case MSR_SYSCFG:
         return wrmsr_syscfg(cpu, val);
     case MSR_HWCR:

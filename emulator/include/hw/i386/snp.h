@@ -129,6 +129,12 @@ typedef struct SnpCore {
 /* Complete before the first CPU runs */
 extern QSIMPLEQ_HEAD(SnpCoreList, SnpCore) snp_cores;
 
+/* RMP checks by ASID, 0 is the host: as SnpCore counts them by core */
+#define SNP_ASIDS               0x8000
+extern struct SnpAsid {
+    uint64_t checks, skipped;
+} snp_asids[SNP_ASIDS];
+
 /* How often it was asserted that no core has a bit too many */
 extern uint64_t snp_rmpopt_asserts;
 
@@ -146,11 +152,32 @@ void snp_rmpopt_forget(void);
 #define SNP_SYSCFG_MEM_ENC      BIT_ULL(23)
 #define SNP_SYSCFG_SNP_EN       BIT_ULL(24)
 
-/** SnpCpu: the MSRs SYSCFG and HWCR of a thread, and its core */
+/* What kind of guest this is */
+#define MSR_SEV_STATUS          0xc0010131
+#define SNP_STATUS_SEV          BIT_ULL(0)
+#define SNP_STATUS_ES           BIT_ULL(1)
+#define SNP_STATUS_SNP          BIT_ULL(2)
+
+/**
+ * SnpCpu: what a thread of an SNP host has more than others
+ *
+ * @core: its core
+ * @syscfg, @hwcr: MSRs
+ * @status: MSR SEV_STATUS of the guest that runs, 0 if that is not encrypted
+ * @asid: of the guest that runs
+ * @vmsa: address of the save area of an SEV-ES guest
+ * @ghcb: MSR GHCB of the guest
+ * @validating: the guest is at PVALIDATE: pages need not be validated
+ */
 typedef struct SnpCpu {
     SnpCore *core;
     uint64_t syscfg;
     uint64_t hwcr;
+    uint64_t status;
+    uint32_t asid;
+    hwaddr vmsa;
+    uint64_t ghcb;
+    bool validating;
 } SnpCpu;
 
 /* For pc.c and x86-common.c; each does nothing if this is no SNP host */
@@ -169,5 +196,12 @@ bool snp_enabled_on_all_cpus(void);
 
 /* The RMP check of a write through a mapping of @page_size */
 bool snp_write_denied(struct CPUArchState *env, hwaddr spa, uint64_t page_size);
+
+/*
+ * The RMP check of an SNP guest's access with the C-bit, through a nested
+ * mapping of @page_size.  Returns what of PG_ERROR_* is to be reported.
+ */
+uint32_t snp_private_denied(struct CPUArchState *env, hwaddr spa, hwaddr gpa,
+                            uint64_t page_size);
 
 #endif

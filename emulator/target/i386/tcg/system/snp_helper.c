@@ -15,10 +15,13 @@
 #include "exec/cpu_ldst.h"
 #include "tcg/helper-tcg.h"
 #include "hw/i386/snp.h"
+#include "exec/cputlb.h"
+#include "exec/exec-all.h"
+#include "sev_helper.h"
 #include "trace.h"
 
 /* Status in EAX */
-enum { SUCCESS, FAIL_INPUT, FAIL_PERMISSION };
+enum { SUCCESS, FAIL_INPUT, FAIL_PERMISSION, FAIL_SIZEMISMATCH = 6 };
 
 /* Operand of RMPUPDATE and result of RMPREAD, after the guest address */
 #define OP_ASSIGNED     BIT_ULL(0)
@@ -141,17 +144,124 @@ static void rmpopt(CPUX86State *env, uintptr_t ra)
 }
 
 /*
- * 0F 01 with a register form of ModRM.  PVALIDATE (F2 FF) and RMPADJUST (F3 FE)
- * exist only in SNP guests, and none runs yet.
+ * The page at rAX, which PVALIDATE or RMPADJUST is about: does not return if it
+ * is not there.  @large is the size they ask for.  Returns a status.
  */
+static uint32_t own_page(CPUX86State *env, bool large, hwaddr *spa,
+                         uint64_t *entry, uintptr_t ra)
+{
+    CPUState *cs = env_cpu(env);
+    target_ulong addr = env->regs[R_EAX];
+    CPUTLBEntryFull *full;
+    void *host;
+
+    if (!(env->hflags & HF_CS64_MASK)) {
+        addr = (uint32_t)addr;
+    }
+    if (!QEMU_IS_ALIGNED(addr, large ? SNP_2M_SIZE : SNP_4K_SIZE)) {
+        return FAIL_INPUT;
+    }
+    probe_access_full(env, addr, 0, MMU_DATA_LOAD, cpu_mmu_index(cs, false),
+                      false, &host, &full, ra);
+    *spa = full->phys_addr & ~(hwaddr)(SNP_4K_SIZE - 1);
+    *entry = snp_rmp_read(*spa);
+    if (*entry == RMP_NONE || !(*entry & RMP_ASSIGNED) ||
+        FIELD_EX64(*entry, RMP, ASID) != env->snp->asid) {
+        /* Reached without the C-bit: what hardware says is not known. */
+        return FAIL_INPUT;
+    }
+    if (large && !(*entry & RMP_2M)) {
+        return FAIL_SIZEMISMATCH;
+    }
+    if (!large && *entry & RMP_2M) {
+        /* So that the hypervisor splits it */
+        x86_stq_phys(cs, env->vm_vmcb +
+                     offsetof(struct vmcb, control.exit_info_2),
+                     (*entry & RMP_GPA) + (*spa & (SNP_2M_SIZE - 1)));
+        cpu_vmexit(env, SVM_EXIT_NPF, PG_ERROR_RMP_MASK | PG_ERROR_P_MASK |
+                   PG_ERROR_U_MASK | SVM_NPTEXIT_GPA | SVM_NPTEXIT_ENC |
+                   SVM_NPTEXIT_SIZEM, ra);
+    }
+    return SUCCESS;
+}
+
+/* Does not fail: what the entry is was just checked, and it is still its own. */
+static void change_page(CPUX86State *env, hwaddr spa, uint64_t set,
+                        uint64_t clear)
+{
+    WITH_QEMU_LOCK_GUARD(&snp_rmp_lock) {
+        snp_rmp_write(spa, (snp_rmp_read(spa) & ~clear) | set);
+    }
+    if (clear) {
+        tlb_flush_all_cpus_synced(env_cpu(env));
+    }
+}
+
+static void pvalidate(CPUX86State *env, uintptr_t ra)
+{
+    uint32_t size = env->regs[R_ECX], validate = env->regs[R_EDX], status;
+    uint64_t entry = 0;
+    bool same = false;
+    hwaddr spa = 0;
+
+    if (size > 1 || validate > 1) {
+        status = FAIL_INPUT;
+    } else {
+        env->snp->validating = true;
+        status = own_page(env, size, &spa, &entry, ra);
+        env->snp->validating = false;
+    }
+    if (status == SUCCESS) {
+        same = !(entry & RMP_VALIDATED) == !validate;
+        if (!same) {
+            change_page(env, spa, validate ? RMP_VALIDATED : 0,
+                        validate ? 0 : RMP_VALIDATED);
+        }
+    }
+    trace_snp_pvalidate(env_cpu(env)->cpu_index, env->regs[R_EAX], spa,
+                        validate, status);
+    set_status(env, status);
+    env->cc_src = (env->cc_src & ~CC_C) | (same ? CC_C : 0);
+}
+
+/* Permissions are not kept.  A VMSA is only for VMPL0 to make. */
+static void rmpadjust(CPUX86State *env, uintptr_t ra)
+{
+    uint64_t size = env->regs[R_ECX], attr = env->regs[R_EDX], entry;
+    unsigned target = extract64(attr, 0, 8), vmpl;
+    bool vmsa = extract64(attr, 16, 1);
+    uint32_t status;
+    hwaddr spa = 0;
+
+    vmpl = x86_ldub_phys(env_cpu(env), env->snp->vmsa +
+                         offsetof(struct vmcb_es_save_area, save.vmpl));
+    if (size > 1 || attr >> 17 || target > 3) {
+        status = FAIL_INPUT;
+    } else if (target <= vmpl || (vmsa && vmpl)) {
+        status = FAIL_PERMISSION;
+    } else {
+        status = own_page(env, size, &spa, &entry, ra);
+    }
+    if (status == SUCCESS && !vmpl) {
+        change_page(env, spa, vmsa ? RMP_VMSA : 0, vmsa ? 0 : RMP_VMSA);
+    }
+    trace_snp_rmpadjust(env_cpu(env)->cpu_index, env->regs[R_EAX], spa, attr,
+                        status);
+    set_status(env, status);
+}
+
+/* 0F 01 with a register form of ModRM, in the host or in SNP guests */
 static const struct {
     uint8_t modrm, prefix;
+    bool guest;
     void (*run)(CPUX86State *env, uintptr_t ra);
 } insns[] = {
-    { 0xfc, 0xf2, rmpopt },
-    { 0xfd, 0xf2, rmpread },
-    { 0xfe, 0xf2, rmpupdate },
-    { 0xff, 0xf3, psmash },
+    { 0xfc, 0xf2, false, rmpopt },
+    { 0xfd, 0xf2, false, rmpread },
+    { 0xfe, 0xf2, false, rmpupdate },
+    { 0xff, 0xf3, false, psmash },
+    { 0xff, 0xf2, true, pvalidate },
+    { 0xfe, 0xf3, true, rmpadjust },
 };
 
 static bool has_rmpopt(CPUX86State *env)
@@ -165,13 +275,15 @@ static bool has_rmpopt(CPUX86State *env)
  */
 void helper_snp_insn(CPUX86State *env, uint32_t modrm, uint32_t prefix)
 {
-    bool host = env->snp && env->snp->syscfg & SNP_SYSCFG_SNP_EN &&
-                !(env->hflags & HF_GUEST_MASK);
+    bool snp = env->snp && env->snp->syscfg & SNP_SYSCFG_SNP_EN;
+    bool guest = env->hflags & HF_GUEST_MASK;
     uintptr_t ra = GETPC();
     unsigned i;
 
-    for (i = 0; host && i < ARRAY_SIZE(insns); i++) {
+    snp = snp && (!guest || sev_status(env) & SNP_STATUS_SNP);
+    for (i = 0; snp && i < ARRAY_SIZE(insns); i++) {
         if (insns[i].modrm == modrm && insns[i].prefix == prefix &&
+            insns[i].guest == guest &&
             (insns[i].run != rmpopt || has_rmpopt(env))) {
             if (env->hflags & HF_CPL_MASK) {
                 raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
@@ -183,6 +295,41 @@ void helper_snp_insn(CPUX86State *env, uint32_t modrm, uint32_t prefix)
     raise_exception_ra(env, EXCP06_ILLOP, ra);
 }
 
+static struct SnpAsid *current_asid(CPUX86State *env)
+{
+    return &snp_asids[env->hflags & HF_GUEST_MASK ?
+                      env->snp->asid % SNP_ASIDS : 0];
+}
+
+/*
+ * APM vol. 2, "Reverse Map Table": the page has to be the guest's, at this
+ * guest address, and not in a larger entry than the mapping, or a smaller one.
+ * Then it has to be validated.
+ */
+uint32_t snp_private_denied(CPUX86State *env, hwaddr spa, hwaddr gpa,
+                            uint64_t page_size)
+{
+    uint64_t entry = snp_rmp_read(spa);
+    uint64_t size = entry & RMP_2M ? SNP_2M_SIZE : SNP_4K_SIZE;
+    uint32_t error = 0;
+
+    qatomic_inc(&env->snp->core->checks);
+    qatomic_inc(&current_asid(env)->checks);
+    if (entry == RMP_NONE || !(entry & RMP_ASSIGNED) ||
+        FIELD_EX64(entry, RMP, ASID) != env->snp->asid ||
+        (entry & RMP_GPA) != (gpa & -size) ||
+        (page_size >= SNP_2M_SIZE) != (size == SNP_2M_SIZE)) {
+        error = PG_ERROR_RMP_MASK;
+    } else if (!(entry & RMP_VALIDATED) && !env->snp->validating) {
+        error = PG_ERROR_NOT_VALIDATED_MASK;
+    }
+    if (error) {
+        trace_snp_private_denied(env_cpu(env)->cpu_index, spa, gpa, entry,
+                                 error);
+    }
+    return error;
+}
+
 /*
  * A write through a mapping of 2MB or more needs that no page of the 2MB is
  * assigned, a write through a smaller one only looks at its own page.  The RMP
@@ -190,6 +337,7 @@ void helper_snp_insn(CPUX86State *env, uint32_t modrm, uint32_t prefix)
  */
 bool snp_write_denied(CPUX86State *env, hwaddr spa, uint64_t page_size)
 {
+    struct SnpAsid *asid;
     SnpCore *core;
     bool denied;
 
@@ -197,11 +345,14 @@ bool snp_write_denied(CPUX86State *env, hwaddr spa, uint64_t page_size)
         return false;
     }
     core = env->snp->core;
+    asid = current_asid(env);
     if (snp_core_optimized(core, spa)) {
         qatomic_inc(&core->skipped);
+        qatomic_inc(&asid->skipped);
         return false;
     }
     qatomic_inc(&core->checks);
+    qatomic_inc(&asid->checks);
     denied = snp_rmp_holds(spa) ||
              (page_size >= SNP_2M_SIZE ? snp_rmp_2m_assigned(spa)
                                        : snp_rmp_read(spa) & RMP_ASSIGNED);
