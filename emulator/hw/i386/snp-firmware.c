@@ -7,8 +7,11 @@
  * its context page, which the firmware owns from SNP_GCTX_CREATE to
  * SNP_DECOMMISSION.  What the real firmware keeps in that page is in FwGuest.
  *
- * Not modelled: SEV and SEV-ES guests, cryptography (memory stays plain, there
- * are no measurements and certificates), caches (WBINVD is never required).
+ * To encrypt is to write the bytes in the view of the guest's ASID, see
+ * snp-memory.c.  Commands of SEV and SEV-ES guests: sev-firmware.c.
+ *
+ * Not modelled: cryptography (there are no keys, measurements of SNP guests and
+ * certificates), caches (WBINVD is never required).
  *
  * Sources: "SEV-SNP Firmware ABI Specification", "Secure Encrypted
  * Virtualization API", the command of each handler's name; what Linux passes
@@ -26,16 +29,10 @@
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "hw/boards.h"
-#include "hw/i386/snp.h"
-#include "hw/i386/snp-psp.h"
 #include "hw/i386/x86-iommu.h"
 #include "amd_iommu.h"
+#include "snp-firmware.h"
 #include "trace.h"
-
-/* Decides what Linux asks for (sev_version_greater_or_equal()) */
-#define FW_API_MAJOR    1
-#define FW_API_MINOR    58
-#define FW_BUILD        7
 
 /*
  * Offsets in command buffers, whose fields are little-endian: 64 bits for
@@ -49,12 +46,14 @@ enum { ACTIVATE_ASID = 8 };
 enum { START_POLICY = 8, START_MA_FLAGS = 24 };
 enum { UPDATE_PAGE = 8, UPDATE_ADDR = 16 };
 enum { DBG_SRC = 8, DBG_DST = 16 };
+enum { SECRETS_VERSION = 0, SECRETS_FMS = 8, SECRETS_VMPCK = 32,
+       SECRETS_VMPCK_SIZE = 4 * 32 };   /* struct snp_secrets_page */
 enum { STATUS_API = 0, STATUS_STATE = 2, STATUS_RMP_INIT = 3,
        STATUS_BUILD = 4, STATUS_FLAGS = 8, STATUS_GUESTS = 12,
        STATUS_TCB = 16, STATUS_REPORTED_TCB = 24, STATUS_SIZE = 32 };
 enum { SEV_INIT_TMR = 8, SEV_INIT_TMR_LEN = 16 };
 enum { SEV_STATUS_API = 0, SEV_STATUS_STATE = 2, SEV_STATUS_FLAGS = 3,
-       SEV_STATUS_BUILD = 7 };
+       SEV_STATUS_BUILD = 7, SEV_STATUS_GUESTS = 8 };
 
 #define RANGES_MAX              255         /* a list fills at most one page */
 #define RANGES_PAGES_MAX        (1u << 22)  /* 16 GiB in all: bounds our work */
@@ -93,12 +92,6 @@ typedef struct FwGuest {
     enum { INIT = BIT(0), LAUNCH = BIT(1), RUNNING = BIT(2) } state;
 } FwGuest;
 
-/* What a handler begins with: the checks, in the order of the document */
-#define REQUIRE(cond, status) \
-    do { if (!(cond)) { return status; } } while (0)
-#define TRY(call) \
-    do { uint16_t try_ = (call); REQUIRE(!try_, try_); } while (0)
-
 /*
  * States of a page ("SEV-SNP firmware ABI", table of page states).  Those
  * without a guest are just their RMP entry, those of one have PAGE_OWNED set
@@ -126,16 +119,11 @@ static uint64_t page_state(uint64_t entry)
     return entry & (RMP_ASSIGNED | RMP_IMMUTABLE | RMP_VMSA);
 }
 
-static hwaddr get_addr(const uint8_t *field)
-{
-    return ldq_le_p(field) & ~SNP_C_BIT;
-}
-
 /*
  * Only RAM: a command must not reach a device's registers, its own least of
  * all.  The firmware addresses memory behind the IOMMU.
  */
-static uint16_t check_ram(hwaddr spa, uint64_t len)
+uint16_t fw_check_ram(hwaddr spa, uint64_t len)
 {
     hwaddr off, plen;
     MemoryRegion *mr;
@@ -153,11 +141,11 @@ static uint16_t check_ram(hwaddr spa, uint64_t len)
     return FW_SUCCESS;
 }
 
-static uint16_t check_out(SnpFirmware *fw, hwaddr spa, uint64_t len)
+uint16_t fw_check_out(SnpFirmware *fw, hwaddr spa, uint64_t len)
 {
     hwaddr page = QEMU_ALIGN_DOWN(spa, SNP_4K_SIZE);
 
-    TRY(check_ram(spa, len));
+    TRY(fw_check_ram(spa, len));
     for (; page < spa + len; page += SNP_4K_SIZE) {
         /* Nobody but the CPU and ourselves, entry by entry, writes the RMP. */
         REQUIRE(!snp_rmp_holds(page), FW_INVALID_ADDRESS);
@@ -168,34 +156,55 @@ static uint16_t check_out(SnpFirmware *fw, hwaddr spa, uint64_t len)
     return FW_SUCCESS;
 }
 
-static uint16_t read_ram(hwaddr spa, void *buf, uint64_t len)
+uint16_t fw_read(hwaddr spa, void *buf, uint64_t len)
 {
-    TRY(check_ram(spa, len));
-    address_space_read(&address_space_memory, spa, MEMTXATTRS_UNSPECIFIED,
-                       buf, len);
+    TRY(fw_check_ram(spa, len));
+    snp_memory_read(0, spa, buf, len);
     return FW_SUCCESS;
 }
 
-static uint16_t write_ram(SnpFirmware *fw, hwaddr spa, const void *buf,
-                          uint64_t len)
+uint16_t fw_write(SnpFirmware *fw, hwaddr spa, const void *buf, uint64_t len)
 {
-    TRY(check_out(fw, spa, len));
-    address_space_write(&address_space_memory, spa, MEMTXATTRS_UNSPECIFIED,
-                        buf, len);
+    TRY(fw_check_out(fw, spa, len));
+    snp_memory_write(0, spa, buf, len);
     return FW_SUCCESS;
+}
+
+/*
+ * An ASID that was in use needs a DF_FLUSH ("SEV API", ACTIVATE; Linux
+ * arch/x86/kvm/svm/sev.c, sev_flush_asids()).
+ */
+uint16_t fw_bind_asid(SnpFirmware *fw, uint32_t asid, uint32_t *mine)
+{
+    QEMU_BUILD_BUG_ON(SNP_MAX_ASID >= FW_ASIDS);
+    REQUIRE(!*mine, FW_ACTIVE);
+    REQUIRE(!test_bit(asid, fw->asids), FW_ASID_OWNED);
+    REQUIRE(!test_bit(asid, fw->dirty_asids), FW_DFFLUSH_REQUIRED);
+    set_bit(asid, fw->asids);
+    *mine = asid;
+    return FW_SUCCESS;
+}
+
+void fw_free_asid(SnpFirmware *fw, uint32_t *mine)
+{
+    if (*mine) {
+        clear_bit(*mine, fw->asids);
+        set_bit(*mine, fw->dirty_asids);
+        *mine = 0;
+    }
 }
 
 static uint16_t check_page_addr(hwaddr spa, uint64_t size)
 {
     REQUIRE(QEMU_IS_ALIGNED(spa, size), FW_INVALID_ADDRESS);
-    return check_ram(spa, size);
+    return fw_check_ram(spa, size);
 }
 
 /* The guest whose context page a command names, if its state is one of these */
 static uint16_t find_guest(SnpFirmware *fw, const uint8_t *buf,
                            unsigned states, FwGuest **g)
 {
-    uint64_t gctx = get_addr(buf);
+    uint64_t gctx = fw_addr(buf);
 
     TRY(check_page_addr(gctx, SNP_4K_SIZE));
     *g = g_hash_table_lookup(fw->guests, &gctx);
@@ -206,11 +215,11 @@ static uint16_t find_guest(SnpFirmware *fw, const uint8_t *buf,
 
 static uint16_t snp_gctx_create(SnpFirmware *fw, uint8_t *buf)
 {
-    hwaddr gctx = get_addr(buf);
+    hwaddr gctx = fw_addr(buf);
     FwGuest *g;
 
     REQUIRE(QEMU_IS_ALIGNED(gctx, SNP_4K_SIZE), FW_INVALID_ADDRESS);
-    TRY(check_out(fw, gctx, SNP_4K_SIZE));
+    TRY(fw_check_out(fw, gctx, SNP_4K_SIZE));
     REQUIRE(!(snp_rmp_read(gctx) & RMP_2M), FW_INVALID_PAGE_SIZE);
     g = g_new0(FwGuest, 1);
     g->gctx = gctx;
@@ -225,10 +234,7 @@ static gboolean end_guest(void *gctx, void *guest, void *opaque)
     SnpFirmware *fw = opaque;
     FwGuest *g = guest;
 
-    if (g->asid) {
-        clear_bit(g->asid, fw->asids);
-        set_bit(g->asid, fw->dirty_asids);
-    }
+    fw_free_asid(fw, &g->asid);
     snp_rmp_write(g->gctx, PAGE_FIRMWARE);
     return true;
 }
@@ -262,24 +268,14 @@ static uint16_t snp_launch_start(SnpFirmware *fw, uint8_t *buf)
     return FW_SUCCESS;
 }
 
-/*
- * An ASID that was in use needs a DF_FLUSH ("SEV API", ACTIVATE; Linux
- * arch/x86/kvm/svm/sev.c, sev_flush_asids()).
- */
 static uint16_t snp_activate(SnpFirmware *fw, uint8_t *buf)
 {
     uint32_t asid = ldl_le_p(buf + ACTIVATE_ASID);
     FwGuest *g;
 
     TRY(find_guest(fw, buf, LAUNCH | RUNNING, &g));
-    QEMU_BUILD_BUG_ON(SNP_MIN_SEV_ASID > FW_ASIDS);
     REQUIRE(asid && asid < SNP_MIN_SEV_ASID, FW_INVALID_ASID);
-    REQUIRE(!g->asid, FW_ACTIVE);
-    REQUIRE(!test_bit(asid, fw->asids), FW_ASID_OWNED);
-    REQUIRE(!test_bit(asid, fw->dirty_asids), FW_DFFLUSH_REQUIRED);
-    set_bit(asid, fw->asids);
-    g->asid = asid;
-    return FW_SUCCESS;
+    return fw_bind_asid(fw, asid, &g->asid);
 }
 
 /* The page at @spa has the wanted owner, state and size */
@@ -297,32 +293,36 @@ static uint16_t check_page(const FwGuest *g, hwaddr spa, uint64_t size,
     return FW_SUCCESS;
 }
 
-/*
- * Contents of a page by its type.  The secrets page is left as it is: without
- * keys a guest cannot talk to us (SNP_GUEST_REQUEST).
- */
-static uint16_t fill_page(hwaddr spa, uint64_t size, unsigned type)
+/* The keys are known to everybody, and there is nobody to talk to with them. */
+static void make_secrets(const FwGuest *g, uint8_t *page)
 {
-    uint8_t count[4];
+    stl_le_p(page + SECRETS_VERSION, 3);
+    stl_le_p(page + SECRETS_FMS, cpu_env(first_cpu)->cpuid_version);
+    snp_memory_scramble(g->asid, g->gctx, page + SECRETS_VMPCK,
+                        SECRETS_VMPCK_SIZE);
+}
 
-    switch (type) {
-    case TYPE_NORMAL:
-    case TYPE_UNMEASURED:
-        return FW_SUCCESS;
-    case TYPE_ZERO:
-        address_space_set(&address_space_memory, spa, 0, size,
-                          MEMTXATTRS_UNSPECIFIED);
-        return FW_SUCCESS;
-    case TYPE_CPUID:
-        TRY(read_ram(spa, count, sizeof(count)));
-        REQUIRE(ldl_le_p(count) <= CPUID_MAX, FW_INVALID_PARAM);
-        /* fall through */
-    case TYPE_VMSA:
-    case TYPE_SECRETS:
-        return size == SNP_4K_SIZE ? FW_SUCCESS : FW_INVALID_PAGE_SIZE;
-    default:
-        return FW_INVALID_PARAM;
+/* Encrypts in place: what the host has written is what the guest will see. */
+static uint16_t fill_page(const FwGuest *g, hwaddr spa, uint64_t size,
+                          unsigned type)
+{
+    uint8_t page[SNP_4K_SIZE] = {};
+    hwaddr end = spa + size;
+
+    REQUIRE(type >= TYPE_NORMAL && type <= TYPE_CPUID, FW_INVALID_PARAM);
+    REQUIRE(size == SNP_4K_SIZE || type == TYPE_NORMAL || type == TYPE_ZERO ||
+            type == TYPE_UNMEASURED, FW_INVALID_PAGE_SIZE);
+    for (; spa < end; spa += sizeof(page)) {
+        if (type == TYPE_SECRETS) {
+            make_secrets(g, page);
+        } else if (type != TYPE_ZERO) {
+            TRY(fw_read(spa, page, sizeof(page)));
+        }
+        REQUIRE(type != TYPE_CPUID || ldl_le_p(page) <= CPUID_MAX,
+                FW_INVALID_PARAM);
+        snp_memory_write(g->asid, spa, page, sizeof(page));
     }
+    return FW_SUCCESS;
 }
 
 /* Permissions of VMPL1 to VMPL3 are not kept: no guest runs that needs them. */
@@ -331,13 +331,13 @@ static uint16_t snp_launch_update(SnpFirmware *fw, uint8_t *buf)
     uint32_t page = ldl_le_p(buf + UPDATE_PAGE);    /* bit 0: 2MB; type */
     uint64_t size = page & 1 ? SNP_2M_SIZE : SNP_4K_SIZE, e;
     unsigned type = extract32(page, 1, 3);
-    hwaddr spa = get_addr(buf + UPDATE_ADDR);
+    hwaddr spa = fw_addr(buf + UPDATE_ADDR);
     FwGuest *g;
 
     TRY(find_guest(fw, buf, LAUNCH, &g));
     REQUIRE(!extract32(page, 4, 28), FW_INVALID_PARAM);
     TRY(check_page(g, spa, size, PAGE_PRE_GUEST, &e));
-    TRY(fill_page(spa, size, type));
+    TRY(fill_page(g, spa, size, type));
     e = (e & ~RMP_IMMUTABLE) | RMP_VALIDATED;
     snp_rmp_write(spa, type == TYPE_VMSA ? e | RMP_VMSA : e & ~RMP_VMSA);
     return FW_SUCCESS;
@@ -356,7 +356,7 @@ static uint16_t snp_launch_finish(SnpFirmware *fw, uint8_t *buf)
 
 static uint16_t snp_dbg_decrypt(SnpFirmware *fw, uint8_t *buf)
 {
-    hwaddr src = get_addr(buf + DBG_SRC), dst = get_addr(buf + DBG_DST);
+    hwaddr src = fw_addr(buf + DBG_SRC), dst = fw_addr(buf + DBG_DST);
     uint8_t page[SNP_4K_SIZE];
     FwGuest *g;
     uint64_t e;
@@ -365,8 +365,8 @@ static uint16_t snp_dbg_decrypt(SnpFirmware *fw, uint8_t *buf)
     REQUIRE(g->policy & POLICY_DEBUG, FW_POLICY_FAILURE);
     TRY(check_page(g, src, sizeof(page), PAGE_GUEST_VALID, &e));
     REQUIRE(QEMU_IS_ALIGNED(dst, sizeof(page)), FW_INVALID_ADDRESS);
-    TRY(read_ram(src, page, sizeof(page)));
-    return write_ram(fw, dst, page, sizeof(page));
+    snp_memory_read(g->asid, src, page, sizeof(page));
+    return fw_write(fw, dst, page, sizeof(page));
 }
 
 /* The messages are sealed with keys that are not modelled. */
@@ -381,7 +381,7 @@ static uint16_t snp_guest_request(SnpFirmware *fw, uint8_t *buf)
 /* Linux (__sev_do_snp_platform_status()): the page is Reclaim on success */
 static uint16_t snp_platform_status(SnpFirmware *fw, uint8_t *buf)
 {
-    hwaddr spa = get_addr(buf);
+    hwaddr spa = fw_addr(buf);
     uint8_t out[STATUS_SIZE] = {
         [STATUS_API] = FW_API_MAJOR, FW_API_MINOR,
         [STATUS_STATE] = fw->snp_up,
@@ -395,7 +395,7 @@ static uint16_t snp_platform_status(SnpFirmware *fw, uint8_t *buf)
     stq_le_p(out + STATUS_REPORTED_TCB, fw->reported_tcb ?: CURRENT_TCB);
     REQUIRE(extract64(spa, 0, 12) <= SNP_4K_SIZE - sizeof(out),
             FW_INVALID_ADDRESS);
-    TRY(write_ram(fw, spa, out, sizeof(out)));
+    TRY(fw_write(fw, spa, out, sizeof(out)));
     if (fw->snp_up) {
         REQUIRE(!(snp_rmp_read(spa) & RMP_2M), FW_INVALID_PAGE_SIZE);
         snp_rmp_write(spa, PAGE_RECLAIM);
@@ -406,13 +406,13 @@ static uint16_t snp_platform_status(SnpFirmware *fw, uint8_t *buf)
 /* CPUID Fn8000_0024 of the firmware, EAX to EDX; only subfunction 0 */
 static uint16_t snp_feature_info(SnpFirmware *fw, uint8_t *buf)
 {
-    hwaddr spa = get_addr(buf + FEATURE_ADDR);
+    hwaddr spa = fw_addr(buf + FEATURE_ADDR);
     uint8_t regs[16] = { [8] = FEATURE_X86_SHUTDOWN };
 
     REQUIRE(ldl_le_p(buf) >= 16, FW_INVALID_LEN);
     REQUIRE(!ldl_le_p(buf + FEATURE_ECX_IN), FW_INVALID_PARAM);
     REQUIRE(QEMU_IS_ALIGNED(spa, 8), FW_INVALID_ADDRESS);
-    return write_ram(fw, spa, regs, sizeof(regs));
+    return fw_write(fw, spa, regs, sizeof(regs));
 }
 
 /* From any state, but nothing is reclaimed that was not protected. */
@@ -471,12 +471,12 @@ static uint16_t fix_ranges(hwaddr list)
     uint64_t state;
     hwaddr spa;
 
-    TRY(read_ram(list, range, 8));
+    TRY(fw_read(list, range, 8));
     i = ldl_le_p(range);
     REQUIRE(i <= RANGES_MAX, FW_INVALID_PARAM);
     for (list += 8; i; i--, list += sizeof(range)) {
-        TRY(read_ram(list, range, sizeof(range)));
-        spa = get_addr(range);
+        TRY(fw_read(list, range, sizeof(range)));
+        spa = fw_addr(range);
         pages = ldl_le_p(range + 8);
         REQUIRE(QEMU_IS_ALIGNED(spa, SNP_4K_SIZE), FW_INVALID_ADDRESS);
         REQUIRE(pages <= budget, FW_INVALID_PARAM);
@@ -520,7 +520,7 @@ static uint16_t snp_init_ex(SnpFirmware *fw, uint8_t *buf)
     REQUIRE(flags & INIT_EX_INIT_RMP || fw->rmp_init, FW_RMP_INIT_REQUIRED);
     set_pages(snp_rmp.base, snp_rmp.size, PAGE_FIRMWARE);
     if (flags & INIT_EX_LIST_EN) {
-        TRY(fix_ranges(get_addr(buf + INIT_EX_LIST)));
+        TRY(fix_ranges(fw_addr(buf + INIT_EX_LIST)));
     }
     set_iommu_pages(PAGE_FIRMWARE);
     fw->snp_up = fw->rmp_init = true;
@@ -561,8 +561,8 @@ static uint16_t snp_shutdown_ex(SnpFirmware *fw, uint8_t *buf)
 /* Gives a page that the firmware held back to RMPUPDATE; bit 0 asks for 2M */
 static uint16_t snp_page_reclaim(SnpFirmware *fw, uint8_t *buf)
 {
-    bool large = get_addr(buf) & 1;
-    hwaddr spa = get_addr(buf) & ~1ull;
+    bool large = fw_addr(buf) & 1;
+    hwaddr spa = fw_addr(buf) & ~1ull;
     uint64_t e = snp_rmp_read(spa), state = page_state(e);
 
     REQUIRE(QEMU_IS_ALIGNED(spa, large ? SNP_2M_SIZE : SNP_4K_SIZE) &&
@@ -613,7 +613,7 @@ static uint16_t sev_init(SnpFirmware *fw, uint8_t *buf)
 
     REQUIRE(!(flags & ~SEV_INIT_ES), FW_INVALID_PARAM);
     if (flags & SEV_INIT_ES) {
-        TRY(check_out(fw, get_addr(buf + SEV_INIT_TMR),
+        TRY(fw_check_out(fw, fw_addr(buf + SEV_INIT_TMR),
                          ldl_le_p(buf + SEV_INIT_TMR_LEN)));
     }
     fw->sev_es = flags & SEV_INIT_ES;
@@ -623,22 +623,27 @@ static uint16_t sev_init(SnpFirmware *fw, uint8_t *buf)
 
 static uint16_t sev_shutdown(SnpFirmware *fw, uint8_t *buf)
 {
+    sev_guests_end(fw);
     fw->sev_up = fw->sev_es = false;
     return FW_SUCCESS;
 }
 
 static uint16_t sev_platform_status(SnpFirmware *fw, uint8_t *buf)
 {
+    uint32_t guests = g_hash_table_size(fw->sev_guests);
+
     buf[SEV_STATUS_API] = FW_API_MAJOR;
     buf[SEV_STATUS_API + 1] = FW_API_MINOR;
-    buf[SEV_STATUS_STATE] = fw->sev_up;
+    buf[SEV_STATUS_STATE] = fw->sev_up ? 1 + !!guests : 0;
     stl_le_p(buf + SEV_STATUS_FLAGS, fw->sev_es ? SEV_STATUS_ES : 0);
     buf[SEV_STATUS_BUILD] = FW_BUILD;
+    stl_le_p(buf + SEV_STATUS_GUESTS, guests);
     return FW_SUCCESS;
 }
 
 /*
- * @in, @out: size of what it reads of its buffer, and of its answer there
+ * @in, @out: size of what it reads of its buffer, and of its answer there,
+ *            which also comes when another buffer is too short (INVALID_LEN)
  * @when: the platform state that it asks for
  * @handler: runs with a copy of the buffer and the RMP lock; returns FW_*
  */
@@ -655,6 +660,20 @@ static const FwCommand commands[] = {
     { 0x002, "SHUTDOWN", 0, 0, ANYTIME, sev_shutdown },
     { 0x004, "PLATFORM_STATUS", 0, 12, ANYTIME, sev_platform_status },
     { 0x00a, "DF_FLUSH", 0, 0, SEV_UP, df_flush },
+    { 0x020, "DECOMMISSION", 4, 0, SEV_UP, sev_decommission },
+    { 0x021, "ACTIVATE", 8, 0, SEV_UP, sev_activate },
+    { 0x022, "DEACTIVATE", 4, 0, SEV_UP, sev_deactivate },
+    { 0x023, "GUEST_STATUS", 4, 13, SEV_UP, sev_guest_status },
+    { 0x030, "LAUNCH_START", 8, 4, SEV_UP, sev_launch_start },
+    { 0x031, "LAUNCH_UPDATE_DATA", 20, 0, SEV_UP, sev_launch_update_data },
+    { 0x032, "LAUNCH_UPDATE_VMSA", 20, 0, SEV_UP, sev_launch_update_vmsa },
+    { 0x033, "LAUNCH_MEASURE", 20, 20, SEV_UP, sev_launch_measure },
+    { 0x034, "LAUNCH_UPDATE_SECRET", 52, 0, SEV_UP,
+      sev_launch_update_secret },
+    { 0x035, "LAUNCH_FINISH", 4, 0, SEV_UP, sev_launch_finish },
+    { 0x036, "ATTESTATION", 36, 36, SEV_UP, sev_attestation },
+    { 0x060, "DBG_DECRYPT", 28, 0, SEV_UP, sev_dbg_decrypt },
+    { 0x061, "DBG_ENCRYPT", 28, 0, SEV_UP, sev_dbg_encrypt },
     { 0x083, "SNP_PLATFORM_STATUS", 8, 0, ANYTIME, snp_platform_status },
     { 0x084, "SNP_DF_FLUSH", 0, 0, SNP_UP, df_flush },
     { 0x085, "SNP_INIT_EX", 64, 0, SNP_DOWN, snp_init_ex },
@@ -676,6 +695,7 @@ static const FwCommand commands[] = {
 static uint16_t run(SnpFirmware *fw, const FwCommand *cmd, hwaddr addr)
 {
     uint8_t buf[64] = {};     /* fits the longest */
+    uint16_t status;
 
     if (fw->fail_nth && (!fw->fail_cmd || fw->fail_cmd == cmd->id) &&
         ++fw->fail_seen == fw->fail_nth) {
@@ -687,12 +707,15 @@ static uint16_t run(SnpFirmware *fw, const FwCommand *cmd, hwaddr addr)
             cmd->when == (fw->sev_up ? SEV_UP : SEV_DOWN) ||
             cmd->when == (fw->snp_up ? SNP_UP : SNP_DOWN),
             FW_INVALID_PLATFORM_STATE);
-    TRY(read_ram(addr, buf, cmd->in));
+    TRY(fw_read(addr, buf, cmd->in));
     if (cmd->out) {
-        TRY(check_out(fw, addr, cmd->out));
+        TRY(fw_check_out(fw, addr, cmd->out));
     }
-    TRY(cmd->handler(fw, buf));
-    return cmd->out ? write_ram(fw, addr, buf, cmd->out) : FW_SUCCESS;
+    status = cmd->handler(fw, buf);
+    if (cmd->out && (!status || status == FW_INVALID_LEN)) {
+        TRY(fw_write(fw, addr, buf, cmd->out));
+    }
+    return status;
 }
 
 uint16_t snp_firmware_command(SnpFirmware *fw, uint16_t id, uint64_t addr)
@@ -716,6 +739,7 @@ void snp_firmware_reset(SnpFirmware *fw)
 {
     if (fw->guests) {
         g_hash_table_unref(fw->guests);
+        g_hash_table_unref(fw->sev_guests);
     }
     *fw = (SnpFirmware) {
         .fail_cmd = fw->fail_cmd,
@@ -723,5 +747,6 @@ void snp_firmware_reset(SnpFirmware *fw)
         .fail_nth = fw->fail_nth,
         .guests = g_hash_table_new_full(g_int64_hash, g_int64_equal,
                                         NULL, g_free),
+        .sev_guests = g_hash_table_new_full(NULL, NULL, NULL, g_free),
     };
 }

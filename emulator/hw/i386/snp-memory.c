@@ -91,3 +91,35 @@ bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len)
     }
     return changed;
 }
+
+/* Turns the view that memory holds into that of @asid, and the other way */
+static void turn(uint32_t asid, hwaddr spa, uint8_t *buf, uint64_t len)
+{
+    uint64_t n;
+
+    for (; len; spa += n, buf += n, len -= n) {
+        uint32_t held = snp_memory_owner(spa);
+
+        n = MIN(len, SNP_4K_SIZE - spa % SNP_4K_SIZE);
+        if (held != asid) {
+            snp_memory_scramble(held, spa, buf, n);
+            snp_memory_scramble(asid, spa, buf, n);
+        }
+    }
+}
+
+void snp_memory_read(uint32_t asid, hwaddr spa, void *buf, uint64_t len)
+{
+    address_space_read(&address_space_memory, spa, MEMTXATTRS_UNSPECIFIED,
+                       buf, len);
+    turn(asid, spa, buf, len);
+}
+
+void snp_memory_write(uint32_t asid, hwaddr spa, const void *buf, uint64_t len)
+{
+    g_autofree uint8_t *view = g_memdup2(buf, len);
+
+    turn(asid, spa, view, len);
+    address_space_write(&address_space_memory, spa, MEMTXATTRS_UNSPECIFIED,
+                        view, len);
+}

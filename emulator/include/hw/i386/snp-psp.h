@@ -54,13 +54,14 @@ enum {
     FW_HWERROR_PLATFORM         = 0x13,
     FW_UNSUPPORTED              = 0x15,
     FW_INVALID_PARAM            = 0x16,
+    FW_RESOURCE_LIMIT           = 0x17,
     FW_INVALID_PAGE_SIZE        = 0x19,
     FW_INVALID_PAGE_STATE       = 0x1a,
     FW_INVALID_PAGE_OWNER       = 0x1c,
     FW_RMP_INIT_REQUIRED        = 0x20,
 };
 
-#define FW_ASIDS 100     /* those of SNP guests */
+#define FW_ASIDS 510
 
 /** SnpFirmware: all that the firmware remembers; protected by the BQL */
 typedef struct SnpFirmware {
@@ -74,6 +75,9 @@ typedef struct SnpFirmware {
     uint64_t reported_tcb;
     /* SNP guests: of FwGuest, by the address of the context page */
     GHashTable *guests;
+    /* SEV and SEV-ES guests: of SevGuest, by handle; the last handle given */
+    GHashTable *sev_guests;
+    uint32_t sev_handle;
     /* In use; not flushed since use */
     DECLARE_BITMAP(asids, FW_ASIDS);
     DECLARE_BITMAP(dirty_asids, FW_ASIDS);

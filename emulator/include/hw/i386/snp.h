@@ -96,12 +96,16 @@ bool snp_rmp_region_closed(hwaddr spa);
  * snp_memory_show() makes it that of @asid and returns true if it was another:
  * then TLBs have to be flushed.  It wants the RMP lock.  snp_memory_scramble()
  * turns the one view of @buf, which is at @spa, into the other.
+ * snp_memory_read() and snp_memory_write() access RAM in the view of @asid and
+ * leave it as it is; so that it stays so, they want the RMP lock too.
  */
 void snp_memory_init(hwaddr end);
 void snp_memory_reset(void);
 uint32_t snp_memory_owner(hwaddr spa);
 bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len);
 void snp_memory_scramble(uint32_t asid, hwaddr spa, void *buf, uint64_t len);
+void snp_memory_read(uint32_t asid, hwaddr spa, void *buf, uint64_t len);
+void snp_memory_write(uint32_t asid, hwaddr spa, const void *buf, uint64_t len);
 
 #define SNP_RMPOPT_WINDOW       2048    /* regions, that is 2TB */
 #define SNP_RMPOPT_ENABLE       1ULL    /* in MSR RMPOPT_BASE */
