@@ -158,9 +158,8 @@ static uint32_t own_page(CPUX86State *env, bool large, hwaddr *spa,
     if (!(env->hflags & HF_CS64_MASK)) {
         addr = (uint32_t)addr;
     }
-    if (!QEMU_IS_ALIGNED(addr, large ? SNP_2M_SIZE : SNP_4K_SIZE)) {
-        return FAIL_INPUT;
-    }
+    /* OVMF relies on this: see its SevSnpIsVmpl0() */
+    addr = QEMU_ALIGN_DOWN(addr, large ? SNP_2M_SIZE : SNP_4K_SIZE);
     probe_access_full(env, addr, 0, MMU_DATA_LOAD, cpu_mmu_index(cs, false),
                       false, &host, &full, ra);
     *spa = full->phys_addr & ~(hwaddr)(SNP_4K_SIZE - 1);
@@ -199,18 +198,16 @@ static void change_page(CPUX86State *env, hwaddr spa, uint64_t set,
 
 static void pvalidate(CPUX86State *env, uintptr_t ra)
 {
-    uint32_t size = env->regs[R_ECX], validate = env->regs[R_EDX], status;
+    /* Other bits do not count: Linux passes bytes in these registers. */
+    bool large = env->regs[R_ECX] & 1, validate = env->regs[R_EDX] & 1;
     uint64_t entry = 0;
     bool same = false;
+    uint32_t status;
     hwaddr spa = 0;
 
-    if (size > 1 || validate > 1) {
-        status = FAIL_INPUT;
-    } else {
-        env->snp->validating = true;
-        status = own_page(env, size, &spa, &entry, ra);
-        env->snp->validating = false;
-    }
+    env->snp->validating = true;
+    status = own_page(env, large, &spa, &entry, ra);
+    env->snp->validating = false;
     if (status == SUCCESS) {
         same = !(entry & RMP_VALIDATED) == !validate;
         if (!same) {
@@ -227,7 +224,8 @@ static void pvalidate(CPUX86State *env, uintptr_t ra)
 /* Permissions are not kept.  A VMSA is only for VMPL0 to make. */
 static void rmpadjust(CPUX86State *env, uintptr_t ra)
 {
-    uint64_t size = env->regs[R_ECX], attr = env->regs[R_EDX], entry;
+    uint64_t attr = env->regs[R_EDX], entry;
+    bool large = env->regs[R_ECX] & 1;
     unsigned target = extract64(attr, 0, 8), vmpl;
     bool vmsa = extract64(attr, 16, 1);
     uint32_t status;
@@ -235,12 +233,12 @@ static void rmpadjust(CPUX86State *env, uintptr_t ra)
 
     vmpl = x86_ldub_phys(env_cpu(env), env->snp->vmsa +
                          offsetof(struct vmcb_es_save_area, save.vmpl));
-    if (size > 1 || attr >> 17 || target > 3) {
+    if (attr >> 17 || target > 3) {
         status = FAIL_INPUT;
     } else if (target <= vmpl || (vmsa && vmpl)) {
         status = FAIL_PERMISSION;
     } else {
-        status = own_page(env, size, &spa, &entry, ra);
+        status = own_page(env, large, &spa, &entry, ra);
     }
     if (status == SUCCESS && !vmpl) {
         change_page(env, spa, vmsa ? RMP_VMSA : 0, vmsa ? 0 : RMP_VMSA);
