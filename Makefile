@@ -14,6 +14,7 @@ NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
 export KERNEL INITRD APPEND CORES THREADS NODES MEM QEMU_ARGS
+export VCPUS HOST ON AGAIN
 
 
 ## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
@@ -21,8 +22,20 @@ run: initrd emulator
 	@$(S)/run
 
 ## test: every test; the last line is "N passed, N failed, N skipped"
-test: initrd emulator stock
+test: guest-stack emulator
 	@$(S)/test $(TESTS)
+
+## guest: boot Debian as an SNP guest, by Debian's own QEMU and OVMF, and have it
+##        report; [VCPUS=1 HOST=ours], HOST=stock for Debian's own host kernel
+guest: guest-stack emulator
+	@$(S)/guest
+
+## kvm-selftests: all of Linux's KVM selftests on Debian's QEMU and on the emulator;
+##        what passes on the first must pass on the second (hours; goes on where it
+##        was ended); [ON=stock|emulator AGAIN=yes TESTS=name]
+kvm-selftests: linux-tree emulator
+	@$(S)/build all-selftests
+	@$(S)/kvm-selftests $(TESTS)
 
 ## boot: boot KERNEL= and INITRD= (default: ours) on the emulated SNP host, with
 ##       [APPEND= CORES=4 THREADS=2 NODES=1 MEM=8G QEMU_ARGS=]; C-a x ends it
@@ -61,8 +74,8 @@ selftests: linux-tree
 initrd: linux-tree
 	@$(S)/build initrd
 
-stock: linux-tree
-	@$(S)/build stock-initrd
+guest-stack: linux-tree
+	@$(S)/build guest
 
 setup:
 	@[ "$(SETUP)" = no ] || $(S)/setup
@@ -91,4 +104,4 @@ help:
 
 .NOTPARALLEL:
 .PHONY: run test boot tree save linux-tree qemu-tree kernel emulator selftests \
-	initrd stock setup paths clean distclean help
+	initrd guest guest-stack kvm-selftests setup paths clean distclean help

@@ -48,6 +48,7 @@ class Machine:
     cpu:    more -cpu properties, such as "rmpopt=off"
     machine: more -machine properties, such as "rmp=contiguous"
     snp:    False for the same machine without SNP
+    qemu:   another QEMU: its command and its -L options
     agent:  the guest runs our init, which takes commands on its second
             serial port (see sh())
     stdio:  the console is this terminal
@@ -55,7 +56,7 @@ class Machine:
 
     def __init__(self, name="boot", kernel=KERNEL, initrd=INITRD, append="",
                  cores=4, threads=2, nodes=1, mem="8G", cpu="", machine="",
-                 snp=True, qemu_args=(), agent=True, stdio=False):
+                 snp=True, qemu_args=(), agent=True, stdio=False, qemu=(QEMU, *ROMS)):
         self.name = name
         self.log = os.path.join(LOGS, name + ".log")
         self.agent = agent
@@ -64,19 +65,20 @@ class Machine:
         self.process = self.qmp = self.serial = None
         self.seen = 0
         self.command = self._command(kernel, initrd, append, cores, threads,
-                                     nodes, mem, cpu, machine, snp, stdio)
+                                     nodes, mem, cpu, machine, snp, stdio, qemu)
         self.command += qemu_args
 
     def _command(self, kernel, initrd, append, cores, threads, nodes, mem, cpu,
-                 machine, snp, stdio):
+                 machine, snp, stdio, qemu):
         if cores % nodes:
             raise ValueError(f"CORES={cores} cannot be shared evenly by NODES={nodes}")
         size = mem_mib(mem) // nodes
-        cmdline = "console=ttyS0 panic=-1 " + ("rmpopt.agent " if self.agent else "") + append
+        # A busy PC may not run the emulated CPUs for longer than the kernel waits for
+        # a tick, which then says that the timer does not work, and panics.
+        cmdline = "console=ttyS0 panic=-1 no_timer_check " + ("rmpopt.agent " if self.agent else "") + append
         command = [
-            QEMU, "-name", "rmpopt,debug-threads=on", "-nodefaults", "-display", "none",
+            *qemu, "-name", "rmpopt,debug-threads=on", "-nodefaults", "-display", "none",
             "-no-reboot",
-            *ROMS,
             "-accel", "tcg,thread=multi",
             "-machine", ",".join(filter(None, [
                 "q35,hpet=off", "snp-host=on" if snp else "", machine])),
@@ -248,10 +250,12 @@ class Machine:
 
     # ---- guest ----
 
-    def sh(self, command, timeout=60, check=True):
+    def sh(self, command, timeout=60, check=True, talk=None):
         """Run a shell command in the guest and return its output.
 
-        With None, just wait until the guest is ready for commands.
+        With None, just wait until the guest is ready for commands.  A command that
+        has its input from /dev/ttyS1 can be talked to: talk() gets each piece of
+        output as it comes, and returns what to send.
         """
         deadline = time.monotonic() + timeout
         if command is not None:
@@ -264,6 +268,8 @@ class Machine:
                 if not more:
                     raise Hang(f"{self.name}: the guest went down; see {self.log}")
                 data += more
+                if talk:
+                    self.serial.sendall(talk(more))
             self.check_progress(deadline)
         output = data[:end.start()].decode(errors="replace").replace("\r\n", "\n")
         if check and int(end.group(1)):

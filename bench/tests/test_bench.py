@@ -49,6 +49,10 @@ class TestBadInput(unittest.TestCase):
         self.refused(make("boot", CORES="0"), "CORES=0")
         self.refused(make("boot", CORES="3", NODES="2"), "CORES=3 .* NODES=2")
 
+    def test_bad_guest(self):
+        self.refused(make("guest", VCPUS="0"), "VCPUS=0 is not a number from 1 to 4")
+        self.refused(make("guest", HOST="mine"), "HOST=mine is neither ours nor stock")
+
     def test_qemu_refuses(self):
         self.refused(make("boot", QEMU_ARGS="-device no-such-device"), "no-such-device")
 

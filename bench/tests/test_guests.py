@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests that this project did not write: KVM's selftests, and a whole Debian
+stack, on our kernel and on Debian's."""
+
+import os
+import re
+
+import machine
+import stack
+from tests import case
+from tests.test_stock import TestStock
+from tests.test_units import KtapCase
+
+with open(os.path.join(machine.TOP, "bench", "selftests")) as names:
+    SELFTESTS = [line.strip() for line in names if not line.startswith("#")]
+
+
+class Selftests(KtapCase):
+    """Each is judged by its KTAP report where it prints one, else by its status."""
+
+    busy = settle = False
+
+    def run_selftest(self, name):
+        status, output = self.host.sh(f"timeout -s KILL 240 /tests/{os.path.basename(name)} 2>&1",
+                                      timeout=300, check=False)
+        if status == 4:
+            self.skipTest(output.splitlines()[-1] if output else "it says not why")
+        self.assertNotEqual(status, 137, "killed after 240 s: " + output)
+        self.assertEqual(status, 0, output)
+        if re.search(r"^TAP version", output, re.M):
+            self.check_ktap(output)
+        self.assertNotRegex(output, r"Test Assertion Failure")
+        self.notes += re.findall(r".*\bSKIP\b.*|.*[Ss]kipping.*", output)
+
+
+def selftest(name):
+    return lambda self: self.run_selftest(name)
+
+
+for path in SELFTESTS:
+    setattr(Selftests, "test_" + re.sub(r"\W|_tests?$", lambda m: "_" * (m[0] == "/"), path),
+            selftest(path))
+
+
+class TestSelftests(Selftests):
+    options = {}
+
+
+class TestStockSelftests(Selftests):
+    options = TestStock.options
+
+
+del Selftests
+
+
+class TestGuest(case.HostCase):
+    """The whole stack on our kernel, with our kernel as the guest."""
+
+    options = dict(stack.HOSTS["ours"], cores=2, threads=2)
+
+    def boot(self, vcpus, kernel=stack.OURS):
+        report = stack.Guest(self.host, kernel, vcpus).run()
+        self.assertRegex("\n".join(report["lines"]), "Memory Encryption .*SEV-SNP")
+        self.assertEqual(report["online"], "0" if vcpus == 1 else f"0-{vcpus - 1}")
+        self.assertEqual(report["vmpl"], "0")
+
+    def check_regions(self, *args):
+        before = self.host.read("optimized")
+        self.boot(*args)
+        self.host.wait_optimized(before)
+        self.assertAllOptimized()
+
+    def test_one_vcpu(self):
+        self.check_regions(1)
+
+    def test_two_vcpus(self):
+        self.check_regions(2)
+
+    def test_debian_with_two_vcpus(self):
+        self.check_regions(2, stack.DEBIAN)
+
+
+class TestStockGuest(TestGuest):
+    """The same on Debian's kernel, which has no regions to give back."""
+
+    options = dict(stack.HOSTS["stock"], cores=2, threads=2)
+    busy = settle = False
+
+    def check_regions(self, *args):
+        self.boot(*args)
