@@ -381,6 +381,7 @@ static void guest_life(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, update(test, t->gctx, pa, SNP_PAGE_TYPE_NORMAL,
 				     false), 0);
 	expect_assigned(test, t->page, true);
+	KUNIT_EXPECT_STRNEQ(test, t->page, "in the guest");
 	/* The guest's now: not to be measured twice, nor the firmware's */
 	KUNIT_EXPECT_EQ(test, update(test, t->gctx, pa, SNP_PAGE_TYPE_NORMAL,
 				     false), SEV_RET_INVALID_PAGE_STATE);
@@ -425,6 +426,105 @@ static void large_page(struct kunit *test)
 	expect_assigned(test, t->page + SZ_1M, false);
 }
 
+static int sev_update(struct kunit *test, u32 handle, u64 addr, u32 len)
+{
+	struct sev_data_launch_update_data data = {
+		.handle = handle, .address = addr, .len = len,
+	};
+
+	return fw(test, SEV_CMD_LAUNCH_UPDATE_DATA, &data);
+}
+
+static int sev_measure(struct kunit *test, u32 handle, void *blob, u32 *len)
+{
+	struct sev_data_launch_measure data = {
+		.handle = handle, .len = *len,
+		.address = blob ? __psp_pa(blob) : 0,
+	};
+	int status = fw(test, SEV_CMD_LAUNCH_MEASURE, &data);
+
+	*len = data.len;
+	return status;
+}
+
+/* A SEV guest, whose pages are nobody's in the RMP and hidden all the same */
+static void sev_guest_life(struct kunit *test)
+{
+	u32 asid = cpuid_ecx(0x8000001f), handle, len = 0;
+	struct sev_data_guest_status status = {};
+	struct sev_data_launch_start start = {};
+	struct sev_data_deactivate handle_only;
+	struct sev_data_activate activate = {};
+	struct fw_test *t = test->priv;
+	void *copy = t->page + PAGE_SIZE;
+	struct sev_data_dbg dbg = {};
+	u64 pa = __psp_pa(t->page);
+
+	start.policy = 0xffff;
+	EXPECT_FW(test, SEV_CMD_LAUNCH_START, &start, SEV_RET_POLICY_FAILURE);
+	start.policy = 0;
+	ASSERT_FW(test, SEV_CMD_LAUNCH_START, &start);
+	handle = start.handle;
+	handle_only.handle = handle;
+
+	KUNIT_EXPECT_EQ(test, sev_update(test, handle, pa, 16),
+			SEV_RET_INACTIVE);
+	activate.handle = handle;
+	activate.asid = t->asid;	/* one for SEV-ES */
+	EXPECT_FW(test, SEV_CMD_ACTIVATE, &activate, SEV_RET_INVALID_ASID);
+	activate.asid = asid + 1;
+	EXPECT_FW(test, SEV_CMD_ACTIVATE, &activate, SEV_RET_INVALID_ASID);
+	activate.asid = asid;
+	ASSERT_FW(test, SEV_CMD_ACTIVATE, &activate);
+	EXPECT_FW(test, SEV_CMD_ACTIVATE, &activate, SEV_RET_ACTIVE);
+	EXPECT_FW(test, SEV_CMD_DECOMMISSION, &handle_only, SEV_RET_ACTIVE);
+
+	strscpy(t->page, "in the guest", PAGE_SIZE);
+	strscpy(t->page + 16, "not in the guest", PAGE_SIZE - 16);
+	KUNIT_EXPECT_EQ(test, sev_update(test, handle + 1, pa, 16),
+			SEV_RET_INVALID_GUEST);
+	KUNIT_EXPECT_EQ(test, sev_update(test, handle, pa + 8, 16),
+			SEV_RET_INVALID_ADDRESS);
+	KUNIT_EXPECT_EQ(test, sev_update(test, handle, pa, 8),
+			SEV_RET_INVALID_LEN);
+	KUNIT_EXPECT_EQ(test, sev_update(test, handle, pa, 16), 0);
+	KUNIT_EXPECT_STRNEQ(test, t->page, "in the guest");
+	KUNIT_EXPECT_STREQ(test, t->page + 16, "not in the guest");
+
+	KUNIT_EXPECT_EQ(test, sev_measure(test, handle, NULL, &len),
+			SEV_RET_INVALID_LEN);
+	KUNIT_EXPECT_EQ(test, len, 48);
+	KUNIT_EXPECT_EQ(test, sev_measure(test, handle, copy, &len), 0);
+	KUNIT_EXPECT_EQ(test, sev_update(test, handle, pa, 16),
+			SEV_RET_INVALID_GUEST_STATE);
+	EXPECT_FW(test, SEV_CMD_LAUNCH_FINISH, &handle_only, 0);
+	status.handle = handle;
+	ASSERT_FW(test, SEV_CMD_GUEST_STATUS, &status);
+	KUNIT_EXPECT_EQ(test, status.asid, asid);
+	KUNIT_EXPECT_EQ(test, status.state, 3);
+
+	dbg.handle = handle;
+	dbg.src_addr = pa;
+	dbg.dst_addr = pa + PAGE_SIZE;
+	dbg.len = 16;
+	EXPECT_FW(test, SEV_CMD_DBG_DECRYPT, &dbg, 0);
+	KUNIT_EXPECT_STREQ(test, copy, "in the guest");
+	/* Back again, it is the same ciphertext. */
+	memcpy(copy + 32, t->page, 16);
+	memset(t->page, 0, 16);
+	swap(dbg.src_addr, dbg.dst_addr);
+	EXPECT_FW(test, SEV_CMD_DBG_ENCRYPT, &dbg, 0);
+	KUNIT_EXPECT_MEMEQ(test, t->page, copy + 32, 16);
+
+	EXPECT_FW(test, SEV_CMD_DEACTIVATE, &handle_only, 0);
+	EXPECT_FW(test, SEV_CMD_DBG_DECRYPT, &dbg, SEV_RET_INACTIVE);
+	EXPECT_FW(test, SEV_CMD_ACTIVATE, &activate,
+		  SEV_RET_DFFLUSH_REQUIRED);
+	EXPECT_FW(test, SEV_CMD_DECOMMISSION, &handle_only, 0);
+	EXPECT_FW(test, SEV_CMD_DECOMMISSION, &handle_only,
+		  SEV_RET_INVALID_GUEST);
+}
+
 static struct kunit_case fw_test_cases[] = {
 	KUNIT_CASE(platform_refusals),
 	KUNIT_CASE(reclaim_refusals),
@@ -434,6 +534,7 @@ static struct kunit_case fw_test_cases[] = {
 	KUNIT_CASE(update_refusals),
 	KUNIT_CASE(guest_life),
 	KUNIT_CASE(large_page),
+	KUNIT_CASE(sev_guest_life),
 	{}
 };
 

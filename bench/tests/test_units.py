@@ -66,6 +66,9 @@ class TestEmulator(KtapCase):
     def test_instructions_of_a_process(self):
         self.check_ktap(self.host.sh("/tests/insn_user"))
 
+    def test_xsavec(self):
+        self.check_ktap(self.host.sh("/tests/xsavec"))
+
     def test_firmware_commands(self):
         self.check_module("snp_firmware_test")
 
