@@ -11,7 +11,7 @@ from tests import case
 from tests.test_stock import TestStock
 from tests.test_units import KtapCase
 
-with open(os.path.join(machine.TOP, "bench", "selftests")) as names:
+with open(os.path.join(machine.TOP, "bench", "selftests.list")) as names:
     SELFTESTS = [line.strip() for line in names if not line.startswith("#")]
 
 
