@@ -8,7 +8,6 @@
  * expects that no other SNP VM comes or goes meanwhile.
  */
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,15 +17,12 @@
 
 #include "kvm_util.h"
 #include "processor.h"
+#include "rmpopt.h"
 #include "sev.h"
 #include "test_util.h"
 
 #include "kselftest_harness.h"
 
-#define SYSFS_CPU		"/sys/devices/system/cpu/"
-#define SYSFS_RMPOPT		SYSFS_CPU "rmpopt/"
-
-#define NR_REGIONS		2048
 #define MEM_GPA			BIT_ULL(32)
 #define MEM_SLOT		1
 #define CHUNK_PAGES		16UL
@@ -34,95 +30,24 @@
 #define NR_PAGES		(NR_CHUNKS * CHUNK_PAGES)
 #define FILLER_SIZE		(128UL << 20)
 
-/* Nothing takes that long, other than a bug. */
-#define TIMEOUT_MS		60000
-#define TIMEOUT_S		(2 * TIMEOUT_MS / 1000)
+#define TIMEOUT_S		(2 * RMPOPT_TIMEOUT_MS / 1000)
 
-struct regions {
-	bool bit[NR_REGIONS];
-};
-
-static void sysfs_read(const char *path, char *buf, size_t size)
+static struct rmpopt_regions minus(const struct rmpopt_regions *a, const struct rmpopt_regions *b)
 {
-	int fd = open(path, O_RDONLY);
-	ssize_t len;
-
-	TEST_ASSERT(fd >= 0, "open(%s): %s", path, strerror(errno));
-	len = read(fd, buf, size - 1);
-	TEST_ASSERT(len >= 0, "read(%s): %s", path, strerror(errno));
-	buf[len] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	close(fd);
-}
-
-static unsigned long sysfs_read_number(const char *path)
-{
-	char buf[64];
-
-	sysfs_read(path, buf, sizeof(buf));
-	return strtoul(buf, NULL, 10);
-}
-
-/* Return 0 or the errno */
-static int sysfs_write(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY), ret = 0;
-
-	TEST_ASSERT(fd >= 0, "open(%s): %s", path, strerror(errno));
-	if (write(fd, value, strlen(value)) < 0)
-		ret = errno;
-	close(fd);
-
-	return ret;
-}
-
-static struct regions sysfs_read_regions(const char *path)
-{
-	struct regions regions = { };
-	char buf[4096], *pos = buf;
-
-	sysfs_read(path, buf, sizeof(buf));
-	while (*pos) {
-		unsigned long first = strtoul(pos, &pos, 10), last = first;
-
-		if (*pos == '-')
-			last = strtoul(pos + 1, &pos, 10);
-		TEST_ASSERT(last < NR_REGIONS, "%s: region %lu", path, last);
-		while (first <= last)
-			regions.bit[first++] = true;
-		if (*pos == ',')
-			pos++;
-	}
-
-	return regions;
-}
-
-static int count(const struct regions *regions)
-{
-	int i, n = 0;
-
-	for (i = 0; i < NR_REGIONS; i++)
-		n += regions->bit[i];
-
-	return n;
-}
-
-static struct regions minus(const struct regions *a, const struct regions *b)
-{
-	struct regions ret;
+	struct rmpopt_regions ret;
 	int i;
 
-	for (i = 0; i < NR_REGIONS; i++)
+	for (i = 0; i < RMPOPT_NR_REGIONS; i++)
 		ret.bit[i] = a->bit[i] && !b->bit[i];
 
 	return ret;
 }
 
-static bool any_of(const struct regions *a, const struct regions *b)
+static bool any_of(const struct rmpopt_regions *a, const struct rmpopt_regions *b)
 {
 	int i;
 
-	for (i = 0; i < NR_REGIONS; i++) {
+	for (i = 0; i < RMPOPT_NR_REGIONS; i++) {
 		if (a->bit[i] && b->bit[i])
 			return true;
 	}
@@ -130,22 +55,12 @@ static bool any_of(const struct regions *a, const struct regions *b)
 	return false;
 }
 
-static bool equal(const struct regions *a, const struct regions *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
-static struct regions optimized(void)
-{
-	return sysfs_read_regions(SYSFS_RMPOPT "optimized");
-}
-
-static struct regions optimized_on(int cpu)
+static struct rmpopt_regions optimized_on(int cpu)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), SYSFS_CPU "cpu%d/rmpopt/regions", cpu);
-	return sysfs_read_regions(path);
+	snprintf(path, sizeof(path), RMPOPT_SYSFS_CPU "cpu%d/rmpopt/regions", cpu);
+	return rmpopt_read_regions(path);
 }
 
 static s64 now_ms(void)
@@ -154,58 +69,6 @@ static s64 now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
-/* Keep @cpu busy for some ticks, as a host's CPUs are: it catches up then. */
-static void keep_busy(int cpu)
-{
-	s64 until = now_ms() + 25;
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
-	while (now_ms() < until)
-		;
-}
-
-/*
- * Wait until @want is optimized and every core has caught up.  The kernel
- * notifies of the latter, which an idle core may keep from happening.
- */
-static void wait_optimized(const struct regions *want, const char *mode, cpu_set_t *cpus)
-{
-	bool lazy = !strcmp(mode, "lazy");
-	s64 until = now_ms() + TIMEOUT_MS;
-	struct regions got;
-	char buf[64];
-	int fd, cpu = 0;
-
-	fd = open(SYSFS_RMPOPT "pending", O_RDONLY);
-	TEST_ASSERT(fd >= 0, "open(pending): %s", strerror(errno));
-
-	for (;;) {
-		struct pollfd pfd = { .fd = fd, .events = POLLPRI };
-
-		/* Reading it arms poll(). */
-		TEST_ASSERT(pread(fd, buf, sizeof(buf), 0) > 0, "read(pending)");
-		got = optimized();
-		if (equal(&got, want) && !strtoul(buf, NULL, 10))
-			break;
-
-		TEST_ASSERT(now_ms() < until, "%d regions optimized, want %d, %lu pending",
-			    count(&got), count(want), strtoul(buf, NULL, 10));
-		if (lazy && strtoul(buf, NULL, 10)) {
-			while (!CPU_ISSET(cpu % CPU_SETSIZE, cpus))
-				cpu++;
-			keep_busy(cpu++ % CPU_SETSIZE);
-		} else {
-			poll(&pfd, 1, 1000);
-		}
-	}
-
-	close(fd);
-	sched_setaffinity(0, sizeof(*cpus), cpus);
 }
 
 static void guest_code(void)
@@ -253,16 +116,16 @@ static void vm_finish(struct snp_vm *snp)
  * pages may well come from a region where the firmware has pages anyway, so
  * have somebody else take those.
  */
-static int vm_add_until_dark(struct snp_vm *snp, const struct regions *all)
+static int vm_add_until_dark(struct snp_vm *snp, const struct rmpopt_regions *all)
 {
-	struct regions left;
+	struct rmpopt_regions left;
 	void *mem;
 	int i;
 
 	for (i = 0; i < NR_CHUNKS; ) {
 		vm_add_chunk(snp, i++);
-		left = optimized();
-		if (!equal(&left, all))
+		left = rmpopt_optimized();
+		if (!rmpopt_equal(&left, all))
 			break;
 
 		/* Until this process ends */
@@ -273,12 +136,12 @@ static int vm_add_until_dark(struct snp_vm *snp, const struct regions *all)
 		TEST_ASSERT(!madvise(mem, FILLER_SIZE, MADV_POPULATE_WRITE),
 			    "No memory is left: %s", strerror(errno));
 	}
-	TEST_ASSERT(!equal(&left, all), "No region got dark");
+	TEST_ASSERT(!rmpopt_equal(&left, all), "No region got dark");
 
 	return i;
 }
 
-static struct snp_vm vm_launch(const struct regions *all)
+static struct snp_vm vm_launch(const struct rmpopt_regions *all)
 {
 	struct snp_vm snp = vm_start();
 
@@ -297,7 +160,7 @@ static void vm_end(struct snp_vm *snp)
 
 FIXTURE(snp_rmpopt)
 {
-	struct regions all;
+	struct rmpopt_regions all;
 	cpu_set_t cpus;
 	char mode[16];
 };
@@ -318,23 +181,23 @@ FIXTURE_VARIANT_ADD(snp_rmpopt, eager)
 };
 
 /* The table of every core has @want, at least the online CPUs' of this task. */
-static void expect_everywhere(cpu_set_t *cpus, const struct regions *want)
+static void expect_everywhere(cpu_set_t *cpus, const struct rmpopt_regions *want)
 {
-	struct regions got;
+	struct rmpopt_regions got;
 	int cpu;
 
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, cpus))
 			continue;
 		got = optimized_on(cpu);
-		TEST_ASSERT(equal(&got, want), "CPU %d has %d regions, want %d", cpu,
-			    count(&got), count(want));
+		TEST_ASSERT(rmpopt_equal(&got, want), "CPU %d has %d regions, want %d", cpu,
+			    rmpopt_count(&got), rmpopt_count(want));
 	}
 }
 
-static void expect_nowhere(cpu_set_t *cpus, const struct regions *unwanted)
+static void expect_nowhere(cpu_set_t *cpus, const struct rmpopt_regions *unwanted)
 {
-	struct regions got;
+	struct rmpopt_regions got;
 	int cpu;
 
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
@@ -348,41 +211,41 @@ static void expect_nowhere(cpu_set_t *cpus, const struct regions *unwanted)
 FIXTURE_SETUP(snp_rmpopt)
 {
 	ASSERT_EQ(sched_getaffinity(0, sizeof(self->cpus), &self->cpus), 0);
-	sysfs_read(SYSFS_RMPOPT "mode", self->mode, sizeof(self->mode));
-	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "mode", variant->mode), 0);
+	rmpopt_read(RMPOPT_SYSFS "mode", self->mode, sizeof(self->mode));
+	ASSERT_EQ(rmpopt_write(RMPOPT_SYSFS "mode", variant->mode), 0);
 
 	/*
 	 * Everything that can be optimized is what "on" verifies afresh.  The
 	 * firmware's regions are never among it.
 	 */
-	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "off"), 0);
-	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "on"), 0);
-	ASSERT_EQ(sysfs_read_number(SYSFS_RMPOPT "pending"), 0);
-	self->all = optimized();
-	ASSERT_GT(count(&self->all), 0);
+	ASSERT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "off"), 0);
+	ASSERT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "on"), 0);
+	ASSERT_EQ(rmpopt_read_number(RMPOPT_SYSFS "pending"), 0);
+	self->all = rmpopt_optimized();
+	ASSERT_GT(rmpopt_count(&self->all), 0);
 }
 
 FIXTURE_TEARDOWN(snp_rmpopt)
 {
-	sysfs_write(SYSFS_RMPOPT "control", "on");
-	sysfs_write(SYSFS_RMPOPT "mode", self->mode);
+	rmpopt_write(RMPOPT_SYSFS "control", "on");
+	rmpopt_write(RMPOPT_SYSFS "mode", self->mode);
 }
 
 TEST_F_TIMEOUT(snp_rmpopt, vm_comes_and_goes, TIMEOUT_S)
 {
-	struct regions left, dark;
+	struct rmpopt_regions left, dark;
 	struct snp_vm snp;
 
 	expect_everywhere(&self->cpus, &self->all);
 
 	snp = vm_launch(&self->all);
-	left = optimized();
+	left = rmpopt_optimized();
 	dark = minus(&self->all, &left);
-	ASSERT_GT(count(&dark), 0);
+	ASSERT_GT(rmpopt_count(&dark), 0);
 	expect_nowhere(&self->cpus, &dark);
 
 	vm_end(&snp);
-	wait_optimized(&self->all, variant->mode, &self->cpus);
+	rmpopt_wait(&self->all, &self->cpus);
 	expect_everywhere(&self->cpus, &self->all);
 }
 
@@ -390,7 +253,7 @@ TEST_F_TIMEOUT(snp_rmpopt, vm_comes_and_goes, TIMEOUT_S)
 TEST_F_TIMEOUT(snp_rmpopt, two_vms_share_a_region, TIMEOUT_S)
 {
 	struct snp_vm first = vm_start(), second = vm_start();
-	struct regions left, dark, still;
+	struct rmpopt_regions left, dark, still;
 	unsigned long rescans;
 	int i;
 
@@ -402,23 +265,23 @@ TEST_F_TIMEOUT(snp_rmpopt, two_vms_share_a_region, TIMEOUT_S)
 	vm_finish(&first);
 	vm_finish(&second);
 
-	left = optimized();
+	left = rmpopt_optimized();
 	dark = minus(&self->all, &left);
-	ASSERT_GT(count(&dark), 0);
+	ASSERT_GT(rmpopt_count(&dark), 0);
 
-	rescans = sysfs_read_number(SYSFS_RMPOPT "rescans");
+	rescans = rmpopt_read_number(RMPOPT_SYSFS "rescans");
 	vm_end(&first);
 	/* The last step of the rescan: no file tells of a region that failed. */
-	while (sysfs_read_number(SYSFS_RMPOPT "rescans") == rescans)
+	while (rmpopt_read_number(RMPOPT_SYSFS "rescans") == rescans)
 		sched_yield();
 
-	left = optimized();
+	left = rmpopt_optimized();
 	still = minus(&self->all, &left);
-	ASSERT_GT(count(&still), 0);
+	ASSERT_GT(rmpopt_count(&still), 0);
 	expect_nowhere(&self->cpus, &still);
 
 	vm_end(&second);
-	wait_optimized(&self->all, variant->mode, &self->cpus);
+	rmpopt_wait(&self->all, &self->cpus);
 	expect_everywhere(&self->cpus, &self->all);
 }
 
@@ -426,7 +289,7 @@ TEST_F_TIMEOUT(snp_rmpopt, two_vms_share_a_region, TIMEOUT_S)
 TEST_F_TIMEOUT(snp_rmpopt, inode_outlives_vm, TIMEOUT_S)
 {
 	struct snp_vm snp = vm_launch(&self->all);
-	struct regions left, dark;
+	struct rmpopt_regions left, dark;
 	char path[64];
 	int inode;
 
@@ -435,13 +298,13 @@ TEST_F_TIMEOUT(snp_rmpopt, inode_outlives_vm, TIMEOUT_S)
 	ASSERT_GE(inode, 0);
 
 	vm_end(&snp);
-	left = optimized();
+	left = rmpopt_optimized();
 	dark = minus(&self->all, &left);
-	ASSERT_GT(count(&dark), 0);
+	ASSERT_GT(rmpopt_count(&dark), 0);
 	expect_nowhere(&self->cpus, &dark);
 
 	close(inode);
-	wait_optimized(&self->all, variant->mode, &self->cpus);
+	rmpopt_wait(&self->all, &self->cpus);
 	expect_everywhere(&self->cpus, &self->all);
 }
 
@@ -454,13 +317,13 @@ TEST_F_TIMEOUT(snp_rmpopt, hole_in_memory, TIMEOUT_S)
 	vm_guest_mem_punch_hole(snp.vm, MEM_GPA, NR_PAGES * PAGE_SIZE);
 	vm_finish(&snp);
 	vm_end(&snp);
-	wait_optimized(&self->all, variant->mode, &self->cpus);
+	rmpopt_wait(&self->all, &self->cpus);
 	expect_everywhere(&self->cpus, &self->all);
 }
 
 TEST_F_TIMEOUT(snp_rmpopt, killed_amid_launch, TIMEOUT_S)
 {
-	struct regions left, dark;
+	struct rmpopt_regions left, dark;
 	int pipefd[2], i;
 	char c;
 	pid_t pid;
@@ -480,13 +343,13 @@ TEST_F_TIMEOUT(snp_rmpopt, killed_amid_launch, TIMEOUT_S)
 	}
 
 	ASSERT_EQ(read(pipefd[0], &c, 1), 1);
-	left = optimized();
+	left = rmpopt_optimized();
 	dark = minus(&self->all, &left);
-	ASSERT_GT(count(&dark), 0);
+	ASSERT_GT(rmpopt_count(&dark), 0);
 
 	ASSERT_EQ(kill(pid, SIGKILL), 0);
 	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
-	wait_optimized(&self->all, variant->mode, &self->cpus);
+	rmpopt_wait(&self->all, &self->cpus);
 	expect_everywhere(&self->cpus, &self->all);
 }
 
@@ -530,12 +393,12 @@ static unsigned long function_calls(void)
  * The last page of the VM becomes shared, and every core, each busy, has
  * every region back: return how many function call interrupts that took.
  */
-static unsigned long count_ipis(const struct regions *all)
+static unsigned long count_ipis(const struct rmpopt_regions *all)
 {
-	s64 quiet, until = now_ms() + TIMEOUT_MS / 10;
+	s64 quiet, until = now_ms() + RMPOPT_TIMEOUT_MS / 10;
 	struct snp_vm snp = vm_launch(all);
 	unsigned long ipis;
-	struct regions got;
+	struct rmpopt_regions got;
 	char path[64];
 	int inode;
 
@@ -554,8 +417,8 @@ static unsigned long count_ipis(const struct regions *all)
 
 	close(inode);
 	do {
-		got = optimized();
-	} while (!equal(&got, all) || sysfs_read_number(SYSFS_RMPOPT "pending"));
+		got = rmpopt_optimized();
+	} while (!rmpopt_equal(&got, all) || rmpopt_read_number(RMPOPT_SYSFS "pending"));
 
 	return function_calls() - ipis;
 }
@@ -591,22 +454,22 @@ TEST_F_TIMEOUT(snp_rmpopt, no_ipis, TIMEOUT_S)
 
 TEST_F_TIMEOUT(snp_rmpopt, off_is_off, TIMEOUT_S)
 {
-	struct regions none = { };
+	struct rmpopt_regions none = { };
 	unsigned long rmpopts;
 	struct snp_vm snp;
 
-	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "off"), 0);
-	rmpopts = sysfs_read_number(SYSFS_RMPOPT "rmpopts");
+	ASSERT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "off"), 0);
+	rmpopts = rmpopt_read_number(RMPOPT_SYSFS "rmpopts");
 	expect_everywhere(&self->cpus, &none);
 
 	snp = vm_launch(&self->all);
 	vm_end(&snp);
-	EXPECT_EQ(sysfs_read_number(SYSFS_RMPOPT "rmpopts"), rmpopts);
-	EXPECT_EQ(sysfs_read_number(SYSFS_RMPOPT "pending"), 0);
+	EXPECT_EQ(rmpopt_read_number(RMPOPT_SYSFS "rmpopts"), rmpopts);
+	EXPECT_EQ(rmpopt_read_number(RMPOPT_SYSFS "pending"), 0);
 	expect_everywhere(&self->cpus, &none);
 
-	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "on"), 0);
-	wait_optimized(&self->all, variant->mode, &self->cpus);
+	ASSERT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "on"), 0);
+	rmpopt_wait(&self->all, &self->cpus);
 	expect_everywhere(&self->cpus, &self->all);
 }
 
@@ -614,10 +477,10 @@ TEST_F_TIMEOUT(snp_rmpopt, off_while_vm_lives, TIMEOUT_S)
 {
 	struct snp_vm snp = vm_launch(&self->all);
 
-	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "off"), 0);
-	ASSERT_EQ(sysfs_write(SYSFS_RMPOPT "control", "on"), 0);
+	ASSERT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "off"), 0);
+	ASSERT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "on"), 0);
 	vm_end(&snp);
-	wait_optimized(&self->all, variant->mode, &self->cpus);
+	rmpopt_wait(&self->all, &self->cpus);
 	expect_everywhere(&self->cpus, &self->all);
 }
 
@@ -625,13 +488,13 @@ TEST_F_TIMEOUT(snp_rmpopt, bad_writes, TIMEOUT_S)
 {
 	char buf[16];
 
-	EXPECT_EQ(sysfs_write(SYSFS_RMPOPT "control", "notsupported"), EINVAL);
-	EXPECT_EQ(sysfs_write(SYSFS_RMPOPT "control", "1"), EINVAL);
-	EXPECT_EQ(sysfs_write(SYSFS_RMPOPT "mode", "on"), EINVAL);
+	EXPECT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "notsupported"), EINVAL);
+	EXPECT_EQ(rmpopt_write(RMPOPT_SYSFS "control", "1"), EINVAL);
+	EXPECT_EQ(rmpopt_write(RMPOPT_SYSFS "mode", "on"), EINVAL);
 
-	sysfs_read(SYSFS_RMPOPT "control", buf, sizeof(buf));
+	rmpopt_read(RMPOPT_SYSFS "control", buf, sizeof(buf));
 	EXPECT_STREQ(buf, "on");
-	sysfs_read(SYSFS_RMPOPT "mode", buf, sizeof(buf));
+	rmpopt_read(RMPOPT_SYSFS "mode", buf, sizeof(buf));
 	EXPECT_STREQ(buf, variant->mode);
 	expect_everywhere(&self->cpus, &self->all);
 }
@@ -640,8 +503,8 @@ int main(int argc, char *argv[])
 {
 	char control[16] = "no such file";
 
-	if (!access(SYSFS_RMPOPT "control", R_OK))
-		sysfs_read(SYSFS_RMPOPT "control", control, sizeof(control));
+	if (!access(RMPOPT_SYSFS "control", R_OK))
+		rmpopt_read(RMPOPT_SYSFS "control", control, sizeof(control));
 
 	__TEST_REQUIRE(!strcmp(control, "on"), "RMPOPT is not in use: %s", control);
 	__TEST_REQUIRE(!geteuid(), "Only root may ask what a core has optimized");
