@@ -11,7 +11,7 @@ from tests import case
 from tests.test_stock import TestStock
 from tests.test_units import KtapCase
 
-with open(os.path.join(machine.TOP, "bench", "selftests.list")) as names:
+with open(os.path.join(machine.TOP, "bench", "selftests", "list")) as names:
     SELFTESTS = [line.strip() for line in names if not line.startswith("#")]
 
 
@@ -31,6 +31,12 @@ class Selftests(KtapCase):
             self.check_ktap(output)
         self.assertNotRegex(output, r"Test Assertion Failure")
         self.notes += re.findall(r".*\bSKIP\b.*|.*[Ss]kipping.*", output)
+
+    def test_snp_guest(self):
+        self.run_selftest("snp_guest_test")
+
+    def test_random_guest(self):
+        self.run_selftest("snp_fuzz_test -t 5")
 
 
 def selftest(name):

@@ -72,6 +72,9 @@ class TestEmulator(KtapCase):
     def test_firmware_commands(self):
         self.check_module("snp_firmware_test")
 
+    def test_random_instructions_and_vmcbs(self):
+        self.check_module("snp_fuzz")
+
 
 class TestQtest(unittest.TestCase):
     """The PSP from outside: registers, interrupt, refusals. No guest runs."""
