@@ -25,6 +25,9 @@ STEPS = ((r"\x1b\[|BdsDxe|EFI stub", "OVMF has validated the memory and runs"),
          (r"EFI stub: ", "the guest kernel starts"),
          (r"guest# ", "the guest has a shell"))
 
+# QEMU's words when a guest has ended in a way that it does not know.
+BROKEN = r"(?:KVM: |error: kvm run failed)"
+
 
 def host(name, which="ours", **options):
     return hosts.Host(name, cores=2, threads=2, **HOSTS[which], **options)
@@ -33,20 +36,21 @@ def host(name, which="ours", **options):
 class Guest:
     """One guest, from start to power-off: run()."""
 
-    def __init__(self, on, kernel=DEBIAN, vcpus=1, mem=256, snp=True, say=lambda text: None):
+    def __init__(self, on, kernel=DEBIAN, vcpus=1, mem=256, snp=True, cpu="EPYC-v4",
+                 say=lambda text: None):
         self.host = on
         self.log = on.log.replace(".log", f".guest{vcpus}.log")
         self.say = say
         self.console = ""
         self.steps = list(STEPS)
         self.lines = ["report\n", "poweroff -f\n"]
-        self.command = self._command(kernel, vcpus, mem, snp)
+        self.command = self._command(kernel, vcpus, mem, snp, cpu)
 
-    def _command(self, kernel, vcpus, mem, snp):
+    def _command(self, kernel, vcpus, mem, snp, cpu):
         append = "console=ttyS0 panic=-1" + ("" if os.environ.get("V") == "1" else " loglevel=4")
         command = ["/guest/lib/ld.so", "--library-path", "/guest/lib",
                    "/guest/bin/qemu-system-x86_64", "-L", "/guest/share", "-accel", "kvm",
-                   "-cpu", "EPYC-v4", "-smp", str(vcpus), "-m", f"{mem}M", "-machine",
+                   "-cpu", cpu, "-smp", str(vcpus), "-m", f"{mem}M", "-machine",
                    "q35,memory-backend=ram" + (",confidential-guest-support=sev" if snp else ""),
                    "-object", f"memory-backend-memfd,id=ram,size={mem}M,share=true,prealloc=false",
                    "-bios", "/guest/share/OVMF.fd", "-nodefaults", "-display", "none",
@@ -65,8 +69,8 @@ class Guest:
         self.console += data.decode(errors="replace")
         while self.steps and re.search(self.steps[0][0], self.console[self.seen:]):
             self.say(self.steps.pop(0)[1])
-        # QEMU stays, stopped, when the guest has ended in a way that it does not know.
-        if re.search(r"^KVM: |kvm run failed", self.console, re.M) and not self.broken:
+        # QEMU stays, stopped; this is its key to leave.
+        if re.search(BROKEN, self.console) and not self.broken:
             self.broken = True
             return b"\x01x"
         answer = b""
@@ -83,7 +87,7 @@ class Guest:
             f"{{ {shlex.join(self.command)} < /dev/ttyS1 2>&1; echo $? > /tmp/status; }} | cat;"
             "( exit $(cat /tmp/status) )", timeout=timeout, check=False, talk=self._talk)
         if status or self.lines:
-            last = (re.findall(r"^(?:KVM|error): .*", self.console, re.M) or
+            last = (re.findall(BROKEN + ".*", self.console) or
                     self.console.strip().splitlines() or ["nothing"])[-1:]
             raise RuntimeError(f"the guest's QEMU ended with status {status} before the guest "
                                f"{'had a shell' if self.steps else 'was done'}: it said "
