@@ -40,6 +40,7 @@ class Runner:
                 initrd=os.path.join(machine.BUILD, "all-initrd"),
                 append="kvm.force_emulation_prefix=1", **MACHINES[self.which])
             self.host.start()
+            self.host.sh("echo 64 > /proc/sys/vm/nr_hugepages")
 
     def down(self):
         if self.host:
@@ -71,7 +72,8 @@ def reason(verdict, status, splats, output):
     """Why a test did not pass, in one line."""
     if splats:
         return "the kernel: " + splats[0].strip()
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines()
+             if line.strip() and "addr2line: not found" not in line]
     if verdict == "pass":
         return ""
     if verdict == "timeout":

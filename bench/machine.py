@@ -206,7 +206,7 @@ class Machine:
             self.progress_at = now
             return
         self.dump(why)
-        self.process.kill()
+        self.stop()
         raise Hang(f"{self.name} {why}; QEMU's threads and the guest's registers are at "
                    f"the end of {self.log}")
 
@@ -266,6 +266,7 @@ class Machine:
             if ready:
                 more = self.serial.recv(65536)
                 if not more:
+                    self.stop()
                     raise Hang(f"{self.name}: the guest went down; see {self.log}")
                 data += more
                 if talk:

@@ -21,8 +21,8 @@ class HostCase(unittest.TestCase):
     settle = True		# wait for boot's verification
 
     @classmethod
-    def setUpClass(cls):
-        cls.host = hosts.Host(f"{cls.__module__}.{cls.__name__}", **cls.options)
+    def setUpClass(cls, log=""):
+        cls.host = hosts.Host(f"{cls.__module__}.{cls.__name__}{log}", **cls.options)
         cls.addClassCleanup(cls.host.stop)
         cls.host.start()
         if cls.busy:
@@ -40,6 +40,8 @@ class HostCase(unittest.TestCase):
 
     def setUp(self):
         self.notes = []
+        if self.host.process.poll() is not None:	# an earlier test broke it
+            self.setUpClass(f".{self._testMethodName}")
 
     def tearDown(self):
         splats = self.host.splats()
