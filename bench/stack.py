@@ -67,8 +67,11 @@ class Guest:
         with open(self.log, "ab") as log:
             log.write(data)
         self.console += data.decode(errors="replace")
-        while self.steps and re.search(self.steps[0][0], self.console[self.seen:]):
-            self.say(self.steps.pop(0)[1])
+        for number, (sign, text) in reversed(list(enumerate(self.steps))):
+            if re.search(sign, self.console[self.seen:]):
+                self.say(text)
+                self.steps = self.steps[number + 1:]
+                break
         # QEMU stays, stopped; this is its key to leave.
         if re.search(BROKEN, self.console) and not self.broken:
             self.broken = True
