@@ -145,6 +145,7 @@ struct snp_fault_in {
 	u64 nr;
 	u64 gva;
 };
+
 extern struct snp_fault_in snp_fault_in;
 
 /* What any #VC does that is neither that, nor CPUID nor a ucall: fail if NULL */
@@ -186,7 +187,7 @@ void snp_vm_prepare(struct kvm_vm *vm);
  */
 void snp_vm_map(struct kvm_vm *vm, gpa_t gpa, gva_t gva, gva_t gva_shared, u64 npages);
 
-/* Do what a KVM_EXIT_HYPERCALL asks for: 0, or an errno for what was refused. */
+/* Do what a KVM_EXIT_HYPERCALL asks for: 0, or a negative errno for what was refused. */
 int snp_handle_map_gpa_range(struct kvm_vcpu *vcpu);
 
 /* Run the guest until it does something else than to convert memory. */

@@ -205,12 +205,12 @@ int snp_handle_map_gpa_range(struct kvm_vcpu *vcpu)
 	TEST_ASSERT_EQ(run->hypercall.nr, KVM_HC_MAP_GPA_RANGE);
 	run->hypercall.ret = EINVAL;
 	if (!has_gmem(vcpu->vm, attr.address, attr.size))
-		return EINVAL;
+		return -EINVAL;
 
 	if (run->hypercall.args[2] & KVM_MAP_GPA_RANGE_ENCRYPTED)
 		attr.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	if (__vm_ioctl(vcpu->vm, KVM_SET_MEMORY_ATTRIBUTES, &attr))
-		return errno;
+		return -errno;
 	if (!attr.attributes)
 		vm_guest_mem_punch_hole(vcpu->vm, attr.address, attr.size);
 
