@@ -25,6 +25,9 @@ class HostCase(unittest.TestCase):
         cls.host = hosts.Host(f"{cls.__module__}.{cls.__name__}{log}", **cls.options)
         cls.addClassCleanup(cls.host.stop)
         cls.host.start()
+        if hosts.QUIET in cls.options.get("append", ""):
+            # It stops all CPUs, some seconds after boot.
+            cls.host.sh("grep -q -m 1 'Switched to clocksource tsc$' /dev/kmsg")
         if cls.busy:
             cls.host.keep_busy()
         if cls.settle:
