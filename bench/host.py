@@ -7,8 +7,9 @@ import machine
 
 # Each kick of the scheduler's load balancing and each reading of another CPU's TSC by
 # the clocksource watchdog is a function call interrupt.  Where those of a rescan are
-# counted, CPUs are set aside, as hosts do for guests, and the TSC is trusted.
-QUIET = "isolcpus=domain,managed_irq,1-7 tsc=reliable"
+# counted, CPUs are set aside, as hosts do for guests, and the TSC is trusted.  Devices
+# interrupt CPU 0 only: the serial port that brings our commands would wake another.
+QUIET = "isolcpus=domain,managed_irq,1-7 irqaffinity=0 tsc=reliable"
 
 SYSFS = "/sys/devices/system/cpu/rmpopt/"
 TRACING = "/sys/kernel/tracing/"
