@@ -321,10 +321,11 @@ static void guest_ap(void)
 	u8 *vmsa = (u8 *)VMSA_GVA;
 	u64 i, nr;
 
-	rmpadjust(VMSA_GVA, RMP_4K, 1);
+	/* Whatever became of the page: RMPADJUST of one not validated is a #VC. */
 	psc_msr(VMSA_GPA, PSC_PRIVATE);
 	if (pvalidate(VMSA_GVA, RMP_4K, true, NULL))
 		return;
+	rmpadjust(VMSA_GVA, RMP_4K, 1);
 	snp_vmsa_init((struct snp_vmsa *)vmsa, ap_code, (void *)(MEM_GVA + 8 * PAGE_SIZE));
 	switch (next() >> 62) {
 	case 0:
@@ -421,6 +422,7 @@ static struct {
 	u64 stuck[NR_OPS];	/* the guest came to no end */
 	u64 ap_runs;
 	u64 ap_exits[64];
+	u64 ap_invalid;		/* VMRUN refused the VMSA */
 	u64 ap_errors[ERRNOS];
 } total;
 
@@ -447,9 +449,6 @@ static int run_once(struct kvm_vcpu *vcpu)
 
 	if (!__vcpu_run(vcpu))
 		return 0;
-	/* A vCPU that just came to life */
-	if (errno == EAGAIN)
-		return EINTR;
 	if (errno != EINTR)
 		return errno;
 	if (sigtimedwait(&alarm_set, NULL, &none) == SIGALRM)
@@ -460,7 +459,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 static struct state *vm_start(u64 seed, struct kvm_vm **vm, struct kvm_vcpu *vcpus[2])
 {
 	struct vm_shape shape = { .mode = VM_MODE_DEFAULT, .type = KVM_X86_SNP_VM };
-	struct kvm_mp_state waiting = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
+	struct kvm_mp_state halted = { .mp_state = KVM_MP_STATE_HALTED };
 	static const int skip[] = {
 		DE_VECTOR, DB_VECTOR, BP_VECTOR, UD_VECTOR, GP_VECTOR, PF_VECTOR, SS_VECTOR,
 		AC_VECTOR, NP_VECTOR, TS_VECTOR, MC_VECTOR,
@@ -483,7 +482,8 @@ static struct state *vm_start(u64 seed, struct kvm_vm **vm, struct kvm_vcpu *vcp
 		vm_install_exception_handler(*vm, skip[i], guest_give_up);
 	write_guest_global(*vm, snp_vc_unexpected, (void *)guest_give_up);
 	vm_sev_launch(*vm, snp_default_policy(), NULL);
-	vcpu_mp_state_set(vcpus[1], &waiting);
+	/* One that waits for its INIT would not begin. */
+	vcpu_mp_state_set(vcpus[1], &halted);
 	let_alarm_in(vcpus[0]);
 	let_alarm_in(vcpus[1]);
 	total.vms++;
@@ -529,6 +529,8 @@ static void run_ap(struct kvm_vcpu *vcpu)
 			return;
 		}
 		total.ap_exits[vcpu->run->exit_reason & 63]++;
+		total.ap_invalid += vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY &&
+			vcpu->run->fail_entry.hardware_entry_failure_reason == SVM_EXIT_ERR;
 		if (vcpu->run->exit_reason == KVM_EXIT_HYPERCALL)
 			snp_handle_map_gpa_range(vcpu);
 		else if (vcpu->run->exit_reason != KVM_EXIT_IO &&
@@ -671,7 +673,8 @@ int main(int argc, char *argv[])
 	}
 	printf("# exceptions: %lu, conversions by access: %lu\n", total.trapped, total.converted);
 	print_exits("exit", total.exits);
-	printf("# vCPUs made by the guest ran: %lu\n", total.ap_runs);
+	printf("# vCPUs made by the guest ran: %lu, refused by VMRUN: %lu\n", total.ap_runs,
+	       total.ap_invalid);
 	print_errors("their KVM_RUN", total.ap_errors);
 	print_exits("their exit", total.ap_exits);
 

@@ -688,38 +688,28 @@ TEST_F_TIMEOUT(snp_guest, protocol, TIMEOUT_S)
 	run_to_the_end(guest_protocol);
 }
 
-/* Run a vCPU that was made to begin: KVM says so once, by EAGAIN. */
-static void run_second_vcpu(struct kvm_vcpu *vcpu)
-{
-	int ret;
-
-	do {
-		ret = __vcpu_run(vcpu);
-	} while (ret && errno == EAGAIN);
-	TEST_ASSERT(!ret, KVM_IOCTL_ERROR(KVM_RUN, ret));
-}
-
 TEST_F_TIMEOUT(snp_guest, second_vcpu, TIMEOUT_S)
 {
-	struct kvm_mp_state waiting = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
+	struct kvm_mp_state halted = { .mp_state = KVM_MP_STATE_HALTED };
 	struct snp_vm snp = vm_start_vcpus(2, guest_second_vcpus);
 	struct kvm_run *run = snp.vcpus[1]->run;
 	struct ucall uc;
 	int i;
 
-	vcpu_mp_state_set(snp.vcpus[1], &waiting);
+	/* AP creation is for a vCPU that waits, and that was started once. */
+	vcpu_mp_state_set(snp.vcpus[1], &halted);
 
 	/* VMRUN does not take it, and the vCPU can have another one. */
 	for (i = 0; i < ARRAY_SIZE(vmsa_mistakes); i++) {
 		vm_run_until_stage(&snp, STAGE_BAD_VMSA);
-		run_second_vcpu(snp.vcpus[1]);
+		vcpu_run(snp.vcpus[1]);
 		TEST_ASSERT(run->exit_reason == KVM_EXIT_FAIL_ENTRY, "Exit %s, mistake %d",
 			    exit_reason_str(run->exit_reason), i);
 		EXPECT_EQ(run->fail_entry.hardware_entry_failure_reason, SVM_EXIT_ERR);
 	}
 
 	vm_run_until_stage(&snp, STAGE_GOOD_VMSA);
-	run_second_vcpu(snp.vcpus[1]);
+	vcpu_run(snp.vcpus[1]);
 	TEST_ASSERT_EQ(get_ucall(snp.vcpus[1], &uc), UCALL_DONE);
 	vm_run_until_done(&snp);
 	vm_end(&snp);

@@ -99,7 +99,11 @@ void snp_vmsa_init(struct snp_vmsa *vmsa, void (*code)(void), void *stack)
 	struct vmcb_save_area *save = &vmsa->save;
 
 	memset(vmsa, 0, PAGE_SIZE);
-	save->es = save->ss = save->ds = save->fs = save->gs = data;
+	save->es = data;
+	save->ss = data;
+	save->ds = data;
+	save->fs = data;
+	save->gs = data;
 	save->cs = (struct vmcb_seg) { .selector = get_cs(), .attrib = 0xa9b, .limit = ~0 };
 	save->gdtr = (struct vmcb_seg) { .limit = gdt.size, .base = gdt.address };
 	save->ldtr = (struct vmcb_seg) { .attrib = 0x82, .limit = 0xffff };
