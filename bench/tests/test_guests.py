@@ -5,6 +5,7 @@ stack, on our kernel and on Debian's."""
 import os
 import re
 
+import host as hosts
 import machine
 import stack
 from tests import case
@@ -57,6 +58,49 @@ class TestStockSelftests(Selftests):
 
 
 del Selftests
+
+
+class TestChecks(case.HostCase):
+    """What an ordinary guest pays, by the figures of its ASID."""
+
+    options = dict(cores=2, threads=2)
+
+    # ASIDs below are those of SEV guests and, 0, of the host.
+    ORDINARY = 510
+
+    def paid(self, region):
+        """(checks, skipped) of a guest whose memory is in a region, when it writes."""
+        def sums():
+            ordinary = [asid for asid in self.host.snp()["asids"]
+                        if asid["asid"] >= self.ORDINARY]
+            return [sum(asid[what] for asid in ordinary) for what in ("checks", "skipped")]
+
+        before = sums()
+        self.host.sh(f"ordinary {region}", timeout=120)
+        return tuple(after - was for after, was in zip(sums(), before))
+
+    def assertPays(self, region, pays):
+        checks, skipped = self.paid(region)
+        self.assertEqual((checks > 0, skipped > 0), (pays, not pays),
+                         f"region {region}: {checks} checks, {skipped} skipped")
+
+    def test_pays_for_checks_exactly_where_a_bit_is_clear(self):
+        before = self.host.read("optimized")
+        vm = self.start_vm()
+        dark = machine.regions(before) - set.union(*self.host.tables())
+        light = machine.regions(before) - dark
+        mixed = min(dark), min(light)
+        self.assertPays(mixed[0], True)
+        self.assertPays(mixed[1], False)
+        vm.end()
+        self.host.wait_optimized(before)
+        for region in mixed:
+            self.assertPays(region, False)
+        self.host.sh(f"echo off > {hosts.SYSFS}control")
+        for region in mixed:
+            self.assertPays(region, True)
+        self.host.sh(f"echo on > {hosts.SYSFS}control")
+        self.host.wait_optimized(before)
 
 
 class TestGuest(case.HostCase):

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ordinary - an ordinary KVM guest, with all of its memory in one 1GB region of
+ * the host, that writes to all of it again and again.
+ *
+ *   ordinary REGION [PASSES]
+ *
+ * The guest writes to each of its pages in each of the PASSES (default 16), and
+ * its VMM looks whether it did.  Ends with an error if REGION does not have the
+ * memory to give.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+
+#define PAGE		4096UL
+#define PAGES		64UL		/* what 16-bit code reaches without ado */
+#define REGION_PAGES	(1UL << 18)
+#define CHUNK		(64UL << 20)	/* looked through at a time */
+#define HUGE		(2UL << 20)
+
+/*
+ * 16-bit code in the first page: in each page but this one, increment the first
+ * word; then tell the VMM by a write to port 0, and begin anew.
+ */
+static const uint8_t code[] = {
+	0xbb, 0x00, 0x01,		/* 0: mov bx, 0x100 (a segment, page 1) */
+	0x8e, 0xdb,			/* 3: mov ds, bx */
+	0xff, 0x06, 0x00, 0x00,		/* 5: inc word [0] */
+	0x81, 0xc3, 0x00, 0x01,		/* 9: add bx, 0x100 */
+	0x81, 0xfb, 0x00, PAGES,	/* 13: cmp bx, PAGES << 8 */
+	0x75, 0xf0,			/* 17: jne 3 */
+	0xe6, 0x00,			/* 19: out 0, al */
+	0xeb, 0xe9,			/* 21: jmp 0 */
+};
+
+static uint64_t region_of(int pagemap, void *page)
+{
+	uint64_t entry;
+
+	if (pread(pagemap, &entry, sizeof(entry), (uintptr_t)page / PAGE * 8) != sizeof(entry))
+		err(1, "/proc/self/pagemap");
+	return (entry & ((1ULL << 55) - 1)) / REGION_PAGES;
+}
+
+/* PAGES pages of @region, in a row */
+static char *memory_in(uint64_t region)
+{
+	char *memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	unsigned long got = 0;
+	size_t at;
+
+	if (memory == MAP_FAILED || pagemap < 0)
+		err(1, "memory");
+
+	while (got < PAGES) {
+		char *chunk = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (chunk == MAP_FAILED)
+			err(1, "region %lu has only %lu pages to give", region, got);
+		madvise(chunk, CHUNK, MADV_HUGEPAGE);
+		for (at = 0; at < CHUNK && got < PAGES; at += PAGE) {
+			chunk[at] = 1;
+			if (region_of(pagemap, chunk + at) != region) {
+				at += HUGE - PAGE;
+				continue;
+			}
+			if (mremap(chunk + at, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				   memory + got++ * PAGE) == MAP_FAILED)
+				err(1, "mremap");
+		}
+	}
+	close(pagemap);
+	return memory;
+}
+
+int main(int argc, char **argv)
+{
+	struct kvm_userspace_memory_region slot = { .memory_size = PAGES * PAGE };
+	unsigned long passes = argc > 2 ? atol(argv[2]) : 16, pass, page;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_run *run;
+	int kvm, vm, vcpu;
+	char *memory;
+
+	if (argc < 2 || argc > 3 || passes < 1)
+		errx(2, "usage: ordinary REGION [PASSES]");
+	memory = memory_in(atol(argv[1]));
+	memset(memory, 0, PAGES * PAGE);
+	memcpy(memory, code, sizeof(code));
+	slot.userspace_addr = (uintptr_t)memory;
+
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0)
+		err(1, "/dev/kvm");
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	if (vm < 0 || ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot))
+		err(1, "VM");
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (vcpu < 0 || ioctl(vcpu, KVM_GET_SREGS, &sregs))
+		err(1, "vCPU");
+	sregs.cs.base = sregs.cs.selector = 0;
+	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs))
+		err(1, "registers");
+	run = mmap(NULL, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+		   MAP_SHARED, vcpu, 0);
+	if (run == MAP_FAILED)
+		err(1, "vCPU");
+
+	for (pass = 1; pass <= passes; pass++) {
+		if (ioctl(vcpu, KVM_RUN, 0))
+			err(1, "KVM_RUN");
+		if (run->exit_reason != KVM_EXIT_IO)
+			errx(1, "the guest ended with exit reason %u", run->exit_reason);
+		for (page = 1; page < PAGES; page++) {
+			if (*(uint16_t *)(memory + page * PAGE) != pass % 65536)
+				errx(1, "pass %lu did not write page %lu", pass, page);
+		}
+	}
+	printf("%lu pages written %lu times\n", PAGES - 1, passes);
+	return 0;
+}
