@@ -37,11 +37,6 @@
 #define VMSA_PAGE	5
 #define VMSA_GVA	(MEM_GVA + VMSA_PAGE * PAGE_SIZE)
 #define VMSA_GPA	(MEM_GPA + VMSA_PAGE * PAGE_SIZE)
-/* As the library has them */
-#define GUEST_CS	0x8
-#define GUEST_DS	0x10
-
-#define VMSA_SEV_FEATURES	0x3b0
 
 enum op {
 	OP_PVALIDATE,
@@ -313,46 +308,6 @@ static void ap_code(void)
 		ghcb_msr_request(GHCB_MSR_SEV_INFO_REQ);
 }
 
-static void vmsa_segment(u8 *vmsa, int offset, u16 selector, u16 attributes, u32 limit, u64 base)
-{
-	*(u16 *)(vmsa + offset) = selector;
-	*(u16 *)(vmsa + offset + 2) = attributes;
-	*(u32 *)(vmsa + offset + 4) = limit;
-	*(u64 *)(vmsa + offset + 8) = base;
-}
-
-/* A VMSA with which a vCPU runs, as this one does */
-static void sane_vmsa(u8 *vmsa)
-{
-	struct desc_ptr gdt = get_gdt(), idt = get_idt();
-
-	memset(vmsa, 0, PAGE_SIZE);
-	vmsa_segment(vmsa, 0x00, 0x10, 0xc93, ~0, 0);
-	vmsa_segment(vmsa, 0x10, GUEST_CS, 0xa9b, ~0, 0);
-	vmsa_segment(vmsa, 0x20, GUEST_DS, 0xc93, ~0, 0);
-	vmsa_segment(vmsa, 0x30, GUEST_DS, 0xc93, ~0, 0);
-	vmsa_segment(vmsa, 0x40, 0, 0xc93, ~0, 0);
-	vmsa_segment(vmsa, 0x50, 0, 0xc93, ~0, 0);
-	vmsa_segment(vmsa, 0x60, 0, 0, gdt.size, gdt.address);
-	vmsa_segment(vmsa, 0x70, 0, 0x082, 0xffff, 0);
-	vmsa_segment(vmsa, 0x80, 0, 0, idt.size, idt.address);
-	vmsa_segment(vmsa, 0x90, 0, 0x08b, 0xffff, 0);
-	*(u64 *)(vmsa + 0xd0) = rdmsr(MSR_EFER) | BIT(12);
-	*(u64 *)(vmsa + 0x148) = get_cr4();
-	*(u64 *)(vmsa + 0x150) = get_cr3();
-	*(u64 *)(vmsa + 0x158) = get_cr0();
-	*(u64 *)(vmsa + 0x160) = 0x400;
-	*(u64 *)(vmsa + 0x168) = 0xffff0ff0;
-	*(u64 *)(vmsa + 0x170) = 2;
-	*(u64 *)(vmsa + 0x178) = (u64)ap_code;
-	*(u64 *)(vmsa + 0x1d8) = MEM_GVA + 8 * PAGE_SIZE - 8;
-	*(u64 *)(vmsa + 0x268) = 0x7040600070406ULL;
-	*(u64 *)(vmsa + VMSA_SEV_FEATURES) = 1;
-	*(u64 *)(vmsa + 0x3e8) = 1;
-	*(u32 *)(vmsa + 0x408) = 0x1f80;
-	*(u16 *)(vmsa + 0x410) = 0x37f;
-}
-
 /* Byte offsets of what decides how a vCPU enters: worth more than chance */
 static const u16 vmsa_fields[] = {
 	0x002, 0x012, 0x022, 0x032, 0x072, 0x092, 0x0ca, 0x0cb, 0x0d0, 0x0d1, 0x140, 0x148,
@@ -370,12 +325,12 @@ static void guest_ap(void)
 	psc_msr(VMSA_GPA, PSC_PRIVATE);
 	if (pvalidate(VMSA_GVA, RMP_4K, true, NULL))
 		return;
-	sane_vmsa(vmsa);
+	snp_vmsa_init((struct snp_vmsa *)vmsa, ap_code, (void *)(MEM_GVA + 8 * PAGE_SIZE));
 	switch (next() >> 62) {
 	case 0:
 		fill_random(vmsa, PAGE_SIZE);
 		if (one_in(2))
-			*(u64 *)(vmsa + VMSA_SEV_FEATURES) = 1;
+			((struct snp_vmsa *)vmsa)->sev_features = VMSA_FEATURE_SNP;
 		break;
 	case 1:
 		for (i = 0, nr = next() % 64; i < nr; i++)
@@ -390,21 +345,9 @@ static void guest_ap(void)
 	if (!one_in(16))
 		rmpadjust(VMSA_GVA, RMP_4K, 1 | RMPADJUST_VMSA);
 
-	memset(&snp_ghcb->save, 0, sizeof(snp_ghcb->save));
-	snp_ghcb->usage = 0;
-	ghcb_set(snp_ghcb, rax, 1);
-	ghcb_set(snp_ghcb, sw_exit_code, SVM_VMGEXIT_AP_CREATION);
-	ghcb_set(snp_ghcb, sw_exit_info_1, 1ULL << 32 | SVM_VMGEXIT_AP_CREATE);
-	ghcb_set(snp_ghcb, sw_exit_info_2, VMSA_GPA);
-	guest_vmgexit(snp_ghcb_gpa);
+	ghcb_ap_creation(1, SVM_VMGEXIT_AP_CREATE, VMSA_GPA);
 	GUEST_SYNC1(OP_AP);
-
-	memset(&snp_ghcb->save, 0, sizeof(snp_ghcb->save));
-	ghcb_set(snp_ghcb, rax, 1);
-	ghcb_set(snp_ghcb, sw_exit_code, SVM_VMGEXIT_AP_CREATION);
-	ghcb_set(snp_ghcb, sw_exit_info_1, 1ULL << 32 | SVM_VMGEXIT_AP_DESTROY);
-	ghcb_set(snp_ghcb, sw_exit_info_2, 0);
-	guest_vmgexit(snp_ghcb_gpa);
+	ghcb_ap_creation(1, SVM_VMGEXIT_AP_DESTROY, 0);
 	GUEST_SYNC1(OP_AP);
 	rmpadjust(VMSA_GVA, RMP_4K, 1);
 }

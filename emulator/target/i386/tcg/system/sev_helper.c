@@ -69,12 +69,11 @@ static void access_vmsa(CPUX86State *env, hwaddr addr,
 
 /*
  * The page at @vmsa can be the save area of an SNP guest of @asid, or of an
- * SEV-ES guest.  Which one is written in it.
+ * SEV-ES guest.  Which one is written in it, and told in @snp.
  */
-static bool check_vmsa(CPUX86State *env, hwaddr vmsa, uint32_t asid)
+static bool check_vmsa(CPUX86State *env, hwaddr vmsa, uint32_t asid, bool *snp)
 {
     uint64_t entry = snp_rmp_read(vmsa), features;
-    bool snp;
 
     if (!QEMU_IS_ALIGNED(vmsa, SNP_4K_SIZE) || entry == RMP_NONE ||
         snp_rmp_holds(vmsa)) {
@@ -83,25 +82,26 @@ static bool check_vmsa(CPUX86State *env, hwaddr vmsa, uint32_t asid)
     sev_show(env, vmsa, asid);
     features = x86_ldq_phys(env_cpu(env), vmsa +
                             offsetof(struct vmcb_es_save_area, sev_features));
-    snp = features & VMSA_SNP_ACTIVE;
+    *snp = features & VMSA_SNP_ACTIVE;
     if (features & ~VMSA_SNP_ACTIVE) {
         return false;
     }
     if (env->snp->syscfg & SNP_SYSCFG_SNP_EN &&
-        (snp || entry & RMP_ASSIGNED)) {
-        return snp && FIELD_EX64(entry, RMP, ASID) == asid &&
+        (*snp || entry & RMP_ASSIGNED)) {
+        return *snp && FIELD_EX64(entry, RMP, ASID) == asid &&
                (entry & (RMP_ASSIGNED | RMP_VMSA | RMP_2M)) ==
                (RMP_ASSIGNED | RMP_VMSA);
     }
-    return !snp;
+    return !*snp;
 }
 
 bool sev_vmrun(CPUX86State *env)
 {
     SnpCpu *snp = env->snp;
-    uint64_t ctl = CONTROL(env, nested_ctl), features;
+    uint64_t ctl = CONTROL(env, nested_ctl);
     uint32_t asid = CONTROL(env, asid);
     hwaddr vmsa = CONTROL(env, vmsa_pa);
+    bool is_snp;
 
     if (!snp) {
         return true;
@@ -120,15 +120,13 @@ bool sev_vmrun(CPUX86State *env)
         snp->status = SNP_STATUS_SEV;
         return true;
     }
-    if (!check_vmsa(env, vmsa, asid)) {
+    if (!check_vmsa(env, vmsa, asid, &is_snp)) {
         return false;
     }
-    features = x86_ldq_phys(env_cpu(env), vmsa +
-                            offsetof(struct vmcb_es_save_area, sev_features));
     snp->vmsa = vmsa;
     snp->ghcb = CONTROL(env, ghcb_gpa);
     snp->status = SNP_STATUS_SEV | SNP_STATUS_ES |
-                  (features & VMSA_SNP_ACTIVE ? SNP_STATUS_SNP : 0);
+                  (is_snp ? SNP_STATUS_SNP : 0);
     /* The host's PAT is not swapped for other guests. */
     x86_stq_phys(env_cpu(env), env->vm_hsave +
                  offsetof(struct vmcb, save.g_pat), env->pat);

@@ -184,12 +184,20 @@ static uint32_t own_page(CPUX86State *env, bool large, hwaddr *spa,
     return SUCCESS;
 }
 
-/* Does not fail: what the entry is was just checked, and it is still its own. */
-static void change_page(CPUX86State *env, hwaddr spa, uint64_t set,
-                        uint64_t clear)
+/* If the hypervisor has changed @entry since it was read, start anew. */
+static void change_page(CPUX86State *env, hwaddr spa, uint64_t entry,
+                        uint64_t set, uint64_t clear, uintptr_t ra)
 {
+    bool same;
+
     WITH_QEMU_LOCK_GUARD(&snp_rmp_lock) {
-        snp_rmp_write(spa, (snp_rmp_read(spa) & ~clear) | set);
+        same = snp_rmp_read(spa) == entry;
+        if (same) {
+            snp_rmp_write(spa, (entry & ~clear) | set);
+        }
+    }
+    if (!same) {
+        cpu_loop_exit_restore(env_cpu(env), ra);
     }
     if (clear) {
         tlb_flush_all_cpus_synced(env_cpu(env));
@@ -211,8 +219,8 @@ static void pvalidate(CPUX86State *env, uintptr_t ra)
     if (status == SUCCESS) {
         same = !(entry & RMP_VALIDATED) == !validate;
         if (!same) {
-            change_page(env, spa, validate ? RMP_VALIDATED : 0,
-                        validate ? 0 : RMP_VALIDATED);
+            change_page(env, spa, entry, validate ? RMP_VALIDATED : 0,
+                        validate ? 0 : RMP_VALIDATED, ra);
         }
     }
     trace_snp_pvalidate(env_cpu(env)->cpu_index, env->regs[R_EAX], spa,
@@ -224,7 +232,7 @@ static void pvalidate(CPUX86State *env, uintptr_t ra)
 /* Permissions are not kept.  A VMSA is only for VMPL0 to make. */
 static void rmpadjust(CPUX86State *env, uintptr_t ra)
 {
-    uint64_t attr = env->regs[R_EDX], entry;
+    uint64_t attr = env->regs[R_EDX], entry = 0;
     bool large = env->regs[R_ECX] & 1;
     unsigned target = extract64(attr, 0, 8), vmpl;
     bool vmsa = extract64(attr, 16, 1);
@@ -241,7 +249,8 @@ static void rmpadjust(CPUX86State *env, uintptr_t ra)
         status = own_page(env, large, &spa, &entry, ra);
     }
     if (status == SUCCESS && !vmpl) {
-        change_page(env, spa, vmsa ? RMP_VMSA : 0, vmsa ? 0 : RMP_VMSA);
+        change_page(env, spa, entry, vmsa ? RMP_VMSA : 0,
+                    vmsa ? 0 : RMP_VMSA, ra);
     }
     trace_snp_rmpadjust(env_cpu(env)->cpu_index, env->regs[R_EAX], spa, attr,
                         status);

@@ -35,6 +35,10 @@
 #define NR_CONVERSIONS	256
 #define NR_SIDE_ROUNDS	64
 #define SIDE_PAGES	16
+
+/* A page for the VMSA of a second vCPU, not on a 2MB boundary, and its stack */
+#define VMSA_PAGE	1
+#define STACK_PAGE	2
 #define TIMEOUT_S	(2 * RMPOPT_TIMEOUT_MS / 1000)
 
 /* What the guest asks for by GUEST_SYNC */
@@ -42,6 +46,8 @@ enum {
 	STAGE_READY,		/* just tell somebody who waits */
 	STAGE_SWAP_CONTENT,	/* check the guest's pattern in a shared page, write ours */
 	STAGE_PUNCHED,		/* a page that was punched out came back unvalidated */
+	STAGE_BAD_VMSA,		/* a second vCPU has a VMSA that is malformed */
+	STAGE_GOOD_VMSA,	/* ... one to run with */
 };
 
 static gpa_t page_gpa(u64 page)
@@ -332,6 +338,62 @@ static void guest_protocol(void)
 	GUEST_DONE();
 }
 
+/*
+ * What VMRUN finds wrong in a save area: APM vol. 2, 15.5.1, "Canonicalization
+ * and Consistency Checks"
+ */
+static const struct {
+	u32 offset;
+	u64 toggle;
+} vmsa_mistakes[] = {
+	{ offsetof(struct snp_vmsa, save.efer), EFER_SVME },
+	{ offsetof(struct snp_vmsa, save.efer), BIT_ULL(63) },
+	{ offsetof(struct snp_vmsa, save.cr0), X86_CR0_NW },
+	{ offsetof(struct snp_vmsa, save.cr0), BIT_ULL(32) },
+	{ offsetof(struct snp_vmsa, save.cr4), BIT_ULL(63) },
+	{ offsetof(struct snp_vmsa, save.dr6), BIT_ULL(32) },
+	{ offsetof(struct snp_vmsa, save.dr7), BIT_ULL(32) },
+	{ offsetof(struct snp_vmsa, sev_features), BIT_ULL(63) },
+};
+
+static void guest_second_vcpu(void)
+{
+	snp_guest_init();
+	fill(page_private(0), FROM_GUEST, 0);
+	GUEST_DONE();
+}
+
+static void make_second_vcpu(u32 offset, u64 toggle, u64 stage)
+{
+	struct snp_vmsa *vmsa = (void *)page_private(VMSA_PAGE);
+
+	snp_vmsa_init(vmsa, guest_second_vcpu, page_private(STACK_PAGE + 1));
+	*(u64 *)((void *)vmsa + offset) ^= toggle;
+	GUEST_ASSERT_EQ(rmpadjust((u64)vmsa, RMP_4K, 1 | RMPADJUST_VMSA), SNP_INSN_SUCCESS);
+	GUEST_ASSERT_EQ(ghcb_ap_creation(1, SVM_VMGEXIT_AP_CREATE, page_gpa(VMSA_PAGE)), 0);
+	GUEST_SYNC1(stage);
+}
+
+static void guest_second_vcpus(void)
+{
+	u64 vmsa = (u64)page_private(VMSA_PAGE);
+	int i;
+
+	snp_guest_init();
+	make_private(0);
+	make_private(VMSA_PAGE);
+	make_private(STACK_PAGE);
+	for (i = 0; i < ARRAY_SIZE(vmsa_mistakes); i++) {
+		make_second_vcpu(vmsa_mistakes[i].offset, vmsa_mistakes[i].toggle,
+				 STAGE_BAD_VMSA);
+		GUEST_ASSERT_EQ(ghcb_ap_creation(1, SVM_VMGEXIT_AP_DESTROY, 0), 0);
+		GUEST_ASSERT_EQ(rmpadjust(vmsa, RMP_4K, 1), SNP_INSN_SUCCESS);
+	}
+	make_second_vcpu(0, 0, STAGE_GOOD_VMSA);
+	GUEST_ASSERT_EQ(differs(page_private(0), FROM_GUEST, 0), -1);
+	GUEST_DONE();
+}
+
 static void guest_terminate_msr(void)
 {
 	snp_guest_init();
@@ -445,15 +507,19 @@ static void guest_ordinary(u64 *mem)
 
 struct snp_vm {
 	struct kvm_vm *vm;
-	struct kvm_vcpu *vcpu;
+	union {
+		struct kvm_vcpu *vcpu;
+		struct kvm_vcpu *vcpus[2];
+	};
 	int gmem;
 };
 
-static struct snp_vm vm_start(void (*guest)(void))
+static struct snp_vm vm_start_vcpus(int nr_vcpus, void (*guest)(void))
 {
+	struct vm_shape shape = { .mode = VM_MODE_DEFAULT, .type = KVM_X86_SNP_VM };
 	struct snp_vm snp;
 
-	snp.vm = vm_sev_create_with_one_vcpu(KVM_X86_SNP_VM, guest, &snp.vcpu);
+	snp.vm = __vm_create_with_vcpus(shape, nr_vcpus, 0, guest, snp.vcpus);
 	snp.gmem = vm_create_guest_memfd(snp.vm, NR_PAGES * PAGE_SIZE, 0);
 	vm_mem_add(snp.vm, VM_MEM_SRC_ANONYMOUS, MEM_GPA, MEM_SLOT, NR_PAGES,
 		   KVM_MEM_GUEST_MEMFD, snp.gmem, 0);
@@ -462,6 +528,11 @@ static struct snp_vm vm_start(void (*guest)(void))
 	vm_sev_launch(snp.vm, snp_default_policy(), NULL);
 
 	return snp;
+}
+
+static struct snp_vm vm_start(void (*guest)(void))
+{
+	return vm_start_vcpus(1, guest);
 }
 
 static void vm_end(struct snp_vm *snp)
@@ -615,6 +686,43 @@ TEST_F_TIMEOUT(snp_guest, instructions, TIMEOUT_S)
 TEST_F_TIMEOUT(snp_guest, protocol, TIMEOUT_S)
 {
 	run_to_the_end(guest_protocol);
+}
+
+/* Run a vCPU that was made to begin: KVM says so once, by EAGAIN. */
+static void run_second_vcpu(struct kvm_vcpu *vcpu)
+{
+	int ret;
+
+	do {
+		ret = __vcpu_run(vcpu);
+	} while (ret && errno == EAGAIN);
+	TEST_ASSERT(!ret, KVM_IOCTL_ERROR(KVM_RUN, ret));
+}
+
+TEST_F_TIMEOUT(snp_guest, second_vcpu, TIMEOUT_S)
+{
+	struct kvm_mp_state waiting = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
+	struct snp_vm snp = vm_start_vcpus(2, guest_second_vcpus);
+	struct kvm_run *run = snp.vcpus[1]->run;
+	struct ucall uc;
+	int i;
+
+	vcpu_mp_state_set(snp.vcpus[1], &waiting);
+
+	/* VMRUN does not take it, and the vCPU can have another one. */
+	for (i = 0; i < ARRAY_SIZE(vmsa_mistakes); i++) {
+		vm_run_until_stage(&snp, STAGE_BAD_VMSA);
+		run_second_vcpu(snp.vcpus[1]);
+		TEST_ASSERT(run->exit_reason == KVM_EXIT_FAIL_ENTRY, "Exit %s, mistake %d",
+			    exit_reason_str(run->exit_reason), i);
+		EXPECT_EQ(run->fail_entry.hardware_entry_failure_reason, SVM_EXIT_ERR);
+	}
+
+	vm_run_until_stage(&snp, STAGE_GOOD_VMSA);
+	run_second_vcpu(snp.vcpus[1]);
+	TEST_ASSERT_EQ(get_ucall(snp.vcpus[1], &uc), UCALL_DONE);
+	vm_run_until_done(&snp);
+	vm_end(&snp);
 }
 
 static void run_to_termination(void (*guest)(void), u64 *data)

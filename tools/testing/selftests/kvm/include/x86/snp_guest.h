@@ -10,6 +10,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "sev.h"
+#include "svm.h"
 #include "ucall_common.h"
 
 #define VC_VECTOR			29
@@ -112,6 +113,26 @@ struct psc_buffer {
 	struct psc_entry entries[];
 } __packed;
 
+/* The save area of a vCPU: the first part of it is that of the VMCB. */
+struct snp_vmsa {
+	struct vmcb_save_area save;
+	u8 reserved_0x298[0x118];
+	u64 sev_features;
+	u8 reserved_0x3b8[0x30];
+	u64 xcr0;
+	u8 reserved_0x3f0[0x18];
+	u32 mxcsr;
+	u16 x87_ftw;
+	u16 x87_fsw;
+	u16 x87_fcw;
+} __packed;
+kvm_static_assert(offsetof(struct snp_vmsa, save.g_pat) == 0x268);
+kvm_static_assert(offsetof(struct snp_vmsa, sev_features) == 0x3b0);
+kvm_static_assert(offsetof(struct snp_vmsa, xcr0) == 0x3e8);
+kvm_static_assert(offsetof(struct snp_vmsa, x87_fcw) == 0x410);
+
+#define VMSA_FEATURE_SNP		BIT_ULL(0)
+
 /*
  * Code of the guest
  */
@@ -135,6 +156,12 @@ u32 ghcb_request(u64 exit_code, u64 info_1, u64 info_2);
 /* Page state changes, each in one request; the result is 0 or an error. */
 u64 psc_msr(gpa_t gpa, enum psc_op op);
 u64 psc_page(gpa_t gpa, u64 nr_pages, int size, enum psc_op op);
+
+/* Have another vCPU begin with the VMSA at @gpa, or end: as SVM_VMGEXIT_AP_*. */
+u32 ghcb_ap_creation(u32 apic_id, u32 request, gpa_t gpa);
+
+/* Fill in the VMSA of a vCPU that is to run @code in the state that this one is in. */
+void snp_vmsa_init(struct snp_vmsa *vmsa, void (*code)(void), void *stack);
 
 /*
  * What #VC with PAGE_NOT_VALIDATED does: it is unexpected, or it is recorded and

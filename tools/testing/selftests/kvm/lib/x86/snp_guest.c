@@ -85,6 +85,43 @@ u64 psc_page(gpa_t gpa, u64 nr_pages, int size, enum psc_op op)
 	return 0;
 }
 
+u32 ghcb_ap_creation(u32 apic_id, u32 request, gpa_t gpa)
+{
+	ghcb_fill(SVM_VMGEXIT_AP_CREATION, (u64)apic_id << 32 | request, gpa);
+	ghcb_set(snp_ghcb, rax, VMSA_FEATURE_SNP);
+	return __ghcb_request();
+}
+
+void snp_vmsa_init(struct snp_vmsa *vmsa, void (*code)(void), void *stack)
+{
+	struct vmcb_seg data = { .selector = get_ds(), .attrib = 0xc93, .limit = ~0 };
+	struct desc_ptr gdt = get_gdt(), idt = get_idt();
+	struct vmcb_save_area *save = &vmsa->save;
+
+	memset(vmsa, 0, PAGE_SIZE);
+	save->es = save->ss = save->ds = save->fs = save->gs = data;
+	save->cs = (struct vmcb_seg) { .selector = get_cs(), .attrib = 0xa9b, .limit = ~0 };
+	save->gdtr = (struct vmcb_seg) { .limit = gdt.size, .base = gdt.address };
+	save->ldtr = (struct vmcb_seg) { .attrib = 0x82, .limit = 0xffff };
+	save->idtr = (struct vmcb_seg) { .limit = idt.size, .base = idt.address };
+	save->tr = (struct vmcb_seg) { .attrib = 0x8b, .limit = 0xffff };
+	save->efer = rdmsr(MSR_EFER) | EFER_SVME;
+	save->cr4 = get_cr4();
+	save->cr3 = get_cr3();
+	save->cr0 = get_cr0();
+	save->dr7 = 0x400;
+	save->dr6 = 0xffff0ff0;
+	save->rflags = X86_EFLAGS_FIXED;
+	save->rip = (u64)code;
+	/* As after a call */
+	save->rsp = align_down((u64)stack, 16) - 8;
+	save->g_pat = 0x7040600070406ULL;
+	vmsa->sev_features = VMSA_FEATURE_SNP;
+	vmsa->xcr0 = 1;
+	vmsa->mxcsr = 0x1f80;
+	vmsa->x87_fcw = 0x37f;
+}
+
 static void vc_cpuid(struct ex_regs *regs)
 {
 	u64 *out[] = { &regs->rax, &regs->rbx, &regs->rcx, &regs->rdx };
