@@ -14,7 +14,7 @@ NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
 export KERNEL INITRD APPEND CORES THREADS NODES MEM QEMU_ARGS
-export VCPUS HOST ON AGAIN
+export VCPUS HOST ON AGAIN REROLL
 
 
 ## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
@@ -51,6 +51,11 @@ tree: linux-tree qemu-tree
 save:
 	@$(S)/save linux
 	@$(S)/save qemu
+
+## series: out/series, the patches and a cover letter as mails, signed off by you
+##         (git config user.name and user.email), verified with 'git am'; [REROLL=1]
+series: linux-tree
+	@$(S)/series
 
 linux-tree: setup
 	@$(S)/tree linux $(LINUX)
@@ -103,5 +108,5 @@ help:
 	@echo "RMPOPT_CACHE=dir moves the cache; SETUP=no installs no packages."
 
 .NOTPARALLEL:
-.PHONY: run test boot tree save linux-tree qemu-tree kernel emulator selftests \
+.PHONY: run test boot tree save series linux-tree qemu-tree kernel emulator selftests \
 	initrd guest guest-stack kvm-selftests setup paths clean distclean help

@@ -1,10 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The series, on a host with SMT and light work on every core."""
 
+import os
+import re
 
 import host as hosts
 import machine
 from tests import case
+
+
+def documented():
+    """The files that Documentation/ABI has, those of the CPUs as those of cpuX."""
+    with open(os.path.join(machine.TOP, "Documentation", "ABI", "testing",
+                           "sysfs-devices-system-cpu-rmpopt")) as file:
+        blocks = re.findall(r"^What:(.*\n(?:\t.*\n)*)", file.read(), re.M)
+    return set(" ".join(blocks).split())
+
+
+def existing(host):
+    paths = host.sh("ls -d /sys/devices/system/cpu/rmpopt/* /sys/devices/system/cpu/cpu[0-9]*/rmpopt/*"
+                    " 2>/dev/null || true")
+    return set(paths.split())
 
 
 class TestSeries(case.HostCase):
@@ -72,6 +88,14 @@ class TestSeries(case.HostCase):
                 self.assertEqual(self.host.read(name), was)
         for name in ("regions", "optimized", "pending"):
             self.assertEqual(self.host.sh(f"stat -c %a {hosts.SYSFS}{name}"), "444")
+
+    def test_every_file_is_documented(self):
+        """And every file that is documented is there, and can be read."""
+        cpus = [cpu for core in self.host.snp()["cores"] for cpu in core["cpus"]]
+        wanted = {path.replace("cpuX", f"cpu{cpu}") for path in documented() for cpu in cpus}
+        self.assertGreater(len(wanted), len(cpus))
+        self.assertEqual(existing(self.host), wanted)
+        self.host.sh("cat " + " ".join(sorted(wanted)))
 
     def test_eager(self):
         self.host.sh(f"echo eager > {hosts.SYSFS}mode")
@@ -200,6 +224,9 @@ class WithoutRmpopt(case.HostCase):
 
     def check(self, control, reason, snp=True):
         self.assertEqual(self.host.read("control"), control)
+        if control == "notsupported":
+            self.assertEqual(existing(self.host), {hosts.SYSFS + "control"})
+            self.assertEqual(self.host.sh(f"stat -c %a {hosts.SYSFS}control"), "444")
         if snp:
             self.assertConsole(reason)
             self.assertConsole(r"SEV-SNP enabled")
