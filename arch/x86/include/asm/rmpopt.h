@@ -3,7 +3,7 @@
  * RMPOPT: let writes skip the RMP check where no page is private.
  *
  * A region is a 1GB-aligned 1GB of physical memory.  Each core has a table
- * with one bit for each region of its window, up to 2TB of physical memory.
+ * with one bit for each region of its window, 2TB of physical memory.
  * Only RMPOPT sets a bit, on the core that executes it, after reading in the
  * RMP that no page of the region is assigned.  RMPUPDATE clears the region's
  * bit on every core.  A clear bit is always correct, it only costs time.
@@ -17,10 +17,10 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
-/* What one window covers, hence the number of the regions that are handled */
-#define RMPOPT_WINDOW_SIZE	SZ_2T
+/* The regions that one window covers, and those that are handled: 16TB */
 #define RMPOPT_REGION_SIZE	SZ_1G
-#define RMPOPT_REGIONS		(RMPOPT_WINDOW_SIZE / RMPOPT_REGION_SIZE)
+#define RMPOPT_WINDOW		(SZ_2T / RMPOPT_REGION_SIZE)
+#define RMPOPT_REGIONS		(8 * RMPOPT_WINDOW)
 
 /**
  * enum rmpopt_function - what RMPOPT is to do, its operand in rCX
@@ -69,11 +69,13 @@ static inline u64 rmpopt_region(u64 pfn)
  * struct rmpopt_rescan - regions to verify, and the work that does it
  * @work: the work item, initialized when it is queued
  * @since: when the rescan was queued
+ * @vm: the PID of the VMM whose VM had private pages there, for tracing
  * @regions: the regions
  */
 struct rmpopt_rescan {
 	struct work_struct work;
 	ktime_t since;
+	pid_t vm;
 	DECLARE_BITMAP(regions, RMPOPT_REGIONS);
 };
 

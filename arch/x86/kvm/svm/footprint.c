@@ -34,7 +34,7 @@ struct snp_footprint {
 /* Stands for the footprint of a VM for which there was no memory */
 #define SNP_FOOTPRINT_UNKNOWN	((struct snp_footprint *)ERR_PTR(-ENOMEM))
 
-static struct snp_footprint *snp_footprint_alloc(void)
+static struct snp_footprint *snp_footprint_alloc(pid_t vm)
 {
 	struct snp_footprint *footprint = kzalloc_obj(*footprint, GFP_KERNEL_ACCOUNT);
 
@@ -44,6 +44,7 @@ static struct snp_footprint *snp_footprint_alloc(void)
 		return SNP_FOOTPRINT_UNKNOWN;
 
 	refcount_set(&footprint->references, 1);
+	footprint->rescan.vm = vm;
 	footprint->cpu = WORK_CPU_UNBOUND;
 
 	return footprint;
@@ -93,7 +94,7 @@ static void snp_footprint_put(struct snp_footprint *footprint)
 void snp_footprint_create(struct kvm *kvm)
 {
 	if (cpu_feature_enabled(X86_FEATURE_RMPOPT))
-		to_kvm_sev_info(kvm)->footprint = snp_footprint_alloc();
+		to_kvm_sev_info(kvm)->footprint = snp_footprint_alloc(kvm->userspace_pid);
 }
 
 /* A page at @pfn is made private, or shared, on behalf of @kvm. */

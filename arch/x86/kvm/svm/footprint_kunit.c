@@ -5,7 +5,7 @@
 
 static struct snp_footprint *snp_footprint_test_alloc(struct kunit *test)
 {
-	struct snp_footprint *footprint = snp_footprint_alloc();
+	struct snp_footprint *footprint = snp_footprint_alloc(0);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, footprint);
 
@@ -24,13 +24,13 @@ static void snp_footprint_regions(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, test_bit(0, regions));
 
 	__snp_footprint_add(footprint, PHYS_PFN(SZ_1G));
-	__snp_footprint_add(footprint, PHYS_PFN(SZ_2T) - 1);
+	__snp_footprint_add(footprint, RMPOPT_REGIONS * PHYS_PFN(SZ_1G) - 1);
 	KUNIT_EXPECT_EQ(test, bitmap_weight(regions, RMPOPT_REGIONS), 3);
 	KUNIT_EXPECT_TRUE(test, test_bit(1, regions));
 	KUNIT_EXPECT_TRUE(test, test_bit(RMPOPT_REGIONS - 1, regions));
 
 	/* Beyond what is handled */
-	__snp_footprint_add(footprint, PHYS_PFN(SZ_2T));
+	__snp_footprint_add(footprint, RMPOPT_REGIONS * PHYS_PFN(SZ_1G));
 	__snp_footprint_add(footprint, ~0ULL);
 	KUNIT_EXPECT_EQ(test, bitmap_weight(regions, RMPOPT_REGIONS), 3);
 

@@ -14,8 +14,11 @@ static DECLARE_BITMAP(rmpopt_firmware, RMPOPT_REGIONS);
 
 static void rmpopt_firmware_work(struct work_struct *work)
 {
-	DECLARE_BITMAP(regions, RMPOPT_REGIONS) = { };
+	static DECLARE_BITMAP(regions, RMPOPT_REGIONS);
 	unsigned int region;
+
+	/* A work item never runs twice at a time, so @regions is its own. */
+	bitmap_zero(regions, RMPOPT_REGIONS);
 
 	/* A region that comes back after its bit is cleared queues this again. */
 	for_each_set_bit(region, rmpopt_firmware, RMPOPT_REGIONS) {
@@ -23,7 +26,7 @@ static void rmpopt_firmware_work(struct work_struct *work)
 			__set_bit(region, regions);
 	}
 
-	rmpopt_rescan_regions(regions, 0);
+	rmpopt_rescan_regions(regions, 0, 0);
 }
 
 static DECLARE_DELAYED_WORK(rmpopt_firmware_rescan, rmpopt_firmware_work);

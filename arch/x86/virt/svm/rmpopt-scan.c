@@ -49,18 +49,21 @@ static ktime_t rmpopt_scan_since;
 /* Execute RMPOPT here, if this CPU may */
 bool rmpopt_execute(unsigned int region, enum rmpopt_function function)
 {
+	unsigned int cpu;
 	bool optimized;
 
 	/* Pairs with the synchronize_rcu() in rmpopt_disable(). */
 	guard(preempt)();
 
-	if (!cpumask_test_cpu(smp_processor_id(), rmpopt_cpus))
+	cpu = smp_processor_id();
+	if (!cpumask_test_cpu(cpu, rmpopt_cpus) || !rmpopt_covers(cpu, region))
 		return false;
 
 	optimized = __rmpopt((u64)region * RMPOPT_REGION_SIZE, function);
 	if (function == RMPOPT_VERIFY) {
 		this_cpu_inc(rmpopt_verified);
-		trace_rmpopt_verify(region, optimized);
+		trace_rmpopt_verify(region, topology_logical_core_id(cpu), optimized,
+				    !test_bit(region, rmpopt_leading));
 	}
 
 	return optimized;
@@ -86,6 +89,45 @@ void rmpopt_lost(u64 pfn)
 		clear_bit(region, rmpopt_optimized);
 }
 
+static void rmpopt_full_rescan_work(struct work_struct *work);
+static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
+
+/* A CPU that goes offline may verify nothing: have another one try again. */
+static void rmpopt_retry_elsewhere(void)
+{
+	unsigned int cpu = cpumask_any(rmpopt_cpus);
+
+	if (cpu < nr_cpu_ids)
+		queue_work_on(cpu, system_percpu_wq, &rmpopt_full_rescan);
+}
+
+static long rmpopt_verify_here(void *region)
+{
+	return rmpopt_execute((unsigned long)region, RMPOPT_VERIFY);
+}
+
+/* Verify a region on a CPU that has it in its window: this one, if it does. */
+static bool rmpopt_verify(unsigned int region)
+{
+	unsigned int cpu;
+	bool optimized;
+
+	if (rmpopt_covers(raw_smp_processor_id(), region))
+		return rmpopt_execute(region, RMPOPT_VERIFY);
+
+	/* Not the same one for all regions */
+	for_each_cpu_wrap(cpu, rmpopt_cpus, region % nr_cpu_ids) {
+		if (!rmpopt_covers(cpu, region))
+			continue;
+		optimized = work_on_cpu(cpu, rmpopt_verify_here, (void *)(unsigned long)region);
+		if (!cpumask_test_cpu(cpu, rmpopt_cpus))
+			rmpopt_retry_elsewhere();
+		return optimized;
+	}
+
+	return false;
+}
+
 /*
  * Verify a region that is not optimized.  The bit is set before RMPOPT, and
  * rmpopt_lost() comes after RMPUPDATE: if RMPUPDATE comes after RMPOPT, then
@@ -101,7 +143,7 @@ static bool rmpopt_lead(unsigned int region)
 
 	if (!test_bit(region, rmpopt_optimized)) {
 		set_bit(region, rmpopt_optimized);
-		gained = rmpopt_execute(region, RMPOPT_VERIFY);
+		gained = rmpopt_verify(region);
 		if (!gained)
 			clear_bit(region, rmpopt_optimized);
 	}
@@ -111,23 +153,12 @@ static bool rmpopt_lead(unsigned int region)
 	return gained;
 }
 
-static void rmpopt_full_rescan_work(struct work_struct *work);
-static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
-
-/* A CPU that goes offline may verify nothing: have another one try again. */
-static void rmpopt_retry_elsewhere(void)
-{
-	unsigned int cpu = cpumask_any(rmpopt_cpus);
-
-	if (cpu < nr_cpu_ids)
-		queue_work_on(cpu, system_percpu_wq, &rmpopt_full_rescan);
-}
-
 /*
  * Verify @regions here, keep those that this gained, and hand them to the
- * other cores.  @since is when they were last private, 0 if nobody asks.
+ * other cores.  @vm is whose they were, @since when they were last private, both
+ * 0 if nobody asks.
  */
-void rmpopt_rescan_regions(unsigned long *regions, ktime_t since)
+void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since)
 {
 	ktime_t begin = ktime_get();
 	unsigned int region, todo;
@@ -140,7 +171,7 @@ void rmpopt_rescan_regions(unsigned long *regions, ktime_t since)
 	if (!todo || !READ_ONCE(rmpopt_running))
 		return;
 
-	trace_rmpopt_rescan_begin(todo);
+	trace_rmpopt_rescan_begin(vm, todo);
 
 	/* Stay on one core: it needs none of what it verified itself. */
 	migrate_disable();
@@ -158,7 +189,7 @@ void rmpopt_rescan_regions(unsigned long *regions, ktime_t since)
 
 	atomic_long_add(todo, &rmpopt_rescanned);
 	atomic_long_inc(&rmpopt_rescans);
-	trace_rmpopt_rescan_end(todo, bitmap_weight(regions, RMPOPT_REGIONS),
+	trace_rmpopt_rescan_end(vm, todo, bitmap_weight(regions, RMPOPT_REGIONS),
 				ktime_us_delta(ktime_get(), begin));
 
 	rmpopt_spread(regions, core, false, since);
@@ -168,7 +199,7 @@ static void rmpopt_rescan_work(struct work_struct *work)
 {
 	struct rmpopt_rescan *rescan = container_of(work, struct rmpopt_rescan, work);
 
-	rmpopt_rescan_regions(rescan->regions, rescan->since);
+	rmpopt_rescan_regions(rescan->regions, rescan->vm, rescan->since);
 	kfree(rescan);
 }
 
@@ -186,7 +217,7 @@ static void rmpopt_full_rescan_work(struct work_struct *work)
 
 	/* A work item never runs twice at a time, so @regions is its own. */
 	bitmap_fill(regions, RMPOPT_REGIONS);
-	rmpopt_rescan_regions(regions, 0);
+	rmpopt_rescan_regions(regions, 0, 0);
 }
 
 void rmpopt_queue_full_rescan(void)
@@ -244,8 +275,8 @@ void rmpopt_scan_start(void)
 		cores += rmpopt_leads_core(cpu);
 
 	bitmap_zero(rmpopt_present, RMPOPT_REGIONS);
-	walk_system_ram_range(0, PHYS_PFN(RMPOPT_WINDOW_SIZE), rmpopt_present,
-			      rmpopt_add_ram);
+	walk_system_ram_range(0, PHYS_PFN(RMPOPT_REGIONS * RMPOPT_REGION_SIZE),
+			      rmpopt_present, rmpopt_add_ram);
 
 	rmpopt_scan_since = ktime_get();
 	atomic_set(&rmpopt_leaders, cores);

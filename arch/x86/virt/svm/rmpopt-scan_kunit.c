@@ -3,48 +3,55 @@
 #ifdef CONFIG_RMPOPT_KUNIT_TEST
 #include <kunit/test.h>
 
+/* The end of what is handled */
+#define RMPOPT_TEST_END		(RMPOPT_REGIONS * PHYS_PFN(RMPOPT_REGION_SIZE))
+
 static void rmpopt_region_of_page(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, rmpopt_region(0), 0);
 	KUNIT_EXPECT_EQ(test, rmpopt_region(PHYS_PFN(SZ_1G) - 1), 0);
 	KUNIT_EXPECT_EQ(test, rmpopt_region(PHYS_PFN(SZ_1G)), 1);
-	KUNIT_EXPECT_EQ(test, rmpopt_region(PHYS_PFN(SZ_2T) - 1), RMPOPT_REGIONS - 1);
-	KUNIT_EXPECT_EQ(test, rmpopt_region(PHYS_PFN(SZ_2T)), RMPOPT_REGIONS);
+	KUNIT_EXPECT_EQ(test, rmpopt_region(RMPOPT_TEST_END - 1), RMPOPT_REGIONS - 1);
+	KUNIT_EXPECT_EQ(test, rmpopt_region(RMPOPT_TEST_END), RMPOPT_REGIONS);
 }
 
 static void rmpopt_ram_expect(struct kunit *test, unsigned long pfn,
-			      unsigned long nr_pages, const char *regions)
+			      unsigned long nr_pages, unsigned int first, unsigned int nr)
 {
-	DECLARE_BITMAP(want, RMPOPT_REGIONS) = { };
-	DECLARE_BITMAP(got, RMPOPT_REGIONS) = { };
+	size_t words = BITS_TO_LONGS(RMPOPT_REGIONS);
+	unsigned long *want = kunit_kcalloc(test, words, sizeof(*want), GFP_KERNEL);
+	unsigned long *got = kunit_kcalloc(test, words, sizeof(*got), GFP_KERNEL);
 
-	KUNIT_ASSERT_EQ(test, bitmap_parselist(regions, want, RMPOPT_REGIONS), 0);
+	KUNIT_ASSERT_NOT_NULL(test, want);
+	KUNIT_ASSERT_NOT_NULL(test, got);
+
+	bitmap_set(want, first, nr);
 	KUNIT_EXPECT_EQ(test, rmpopt_add_ram(pfn, nr_pages, got), 0);
 	KUNIT_EXPECT_TRUE_MSG(test, bitmap_equal(want, got, RMPOPT_REGIONS),
-			      "pfn %lx pages %lx: want %s got %*pbl", pfn, nr_pages,
-			      regions, (int)RMPOPT_REGIONS, got);
+			      "pfn %lx pages %lx: want %u from %u, got %*pbl", pfn,
+			      nr_pages, nr, first, (int)RMPOPT_REGIONS, got);
 }
 
 static void rmpopt_regions_with_ram(struct kunit *test)
 {
-	unsigned long region = PHYS_PFN(SZ_1G), window = PHYS_PFN(SZ_2T);
+	unsigned long region = PHYS_PFN(SZ_1G);
 
-	rmpopt_ram_expect(test, 0, region, "0");
-	rmpopt_ram_expect(test, 0, region + 1, "0-1");
-	rmpopt_ram_expect(test, 1, 1, "0");
-	rmpopt_ram_expect(test, region - 1, 2, "0-1");
-	rmpopt_ram_expect(test, 3 * region, 4 * region, "3-6");
-	rmpopt_ram_expect(test, window - 1, 1, "2047");
+	rmpopt_ram_expect(test, 0, region, 0, 1);
+	rmpopt_ram_expect(test, 0, region + 1, 0, 2);
+	rmpopt_ram_expect(test, 1, 1, 0, 1);
+	rmpopt_ram_expect(test, region - 1, 2, 0, 2);
+	rmpopt_ram_expect(test, 3 * region, 4 * region, 3, 4);
+	rmpopt_ram_expect(test, RMPOPT_TEST_END - 1, 1, RMPOPT_REGIONS - 1, 1);
 }
 
-static void rmpopt_regions_beyond_window(struct kunit *test)
+static void rmpopt_regions_beyond_the_end(struct kunit *test)
 {
-	unsigned long region = PHYS_PFN(SZ_1G), window = PHYS_PFN(SZ_2T);
+	unsigned long region = PHYS_PFN(SZ_1G), end = RMPOPT_TEST_END;
 
-	rmpopt_ram_expect(test, window - 1, 2, "2047");
-	rmpopt_ram_expect(test, window - 2 * region, 8 * region, "2046-2047");
-	rmpopt_ram_expect(test, window, region, "");
-	rmpopt_ram_expect(test, 5 * window, window, "");
+	rmpopt_ram_expect(test, end - 1, 2, RMPOPT_REGIONS - 1, 1);
+	rmpopt_ram_expect(test, end - 2 * region, 8 * region, RMPOPT_REGIONS - 2, 2);
+	rmpopt_ram_expect(test, end, region, 0, 0);
+	rmpopt_ram_expect(test, 5 * end, end, 0, 0);
 }
 
 /* How many leaders verify the ordinal-th region, and how many each one does */
@@ -106,10 +113,10 @@ static void rmpopt_lost_region(struct kunit *test)
 		kunit_skip(test, "The last region has RAM");
 
 	set_bit(region, rmpopt_optimized);
-	rmpopt_lost(PHYS_PFN(SZ_2T));
-	rmpopt_lost(PHYS_PFN(SZ_2T - SZ_1G) - 1);
+	rmpopt_lost(RMPOPT_TEST_END);
+	rmpopt_lost(RMPOPT_TEST_END - PHYS_PFN(RMPOPT_REGION_SIZE) - 1);
 	KUNIT_EXPECT_TRUE(test, test_bit(region, rmpopt_optimized));
-	rmpopt_lost(PHYS_PFN(SZ_2T) - 1);
+	rmpopt_lost(RMPOPT_TEST_END - 1);
 	KUNIT_EXPECT_FALSE(test, test_bit(region, rmpopt_optimized));
 	clear_bit(region, rmpopt_optimized);
 }
@@ -117,7 +124,7 @@ static void rmpopt_lost_region(struct kunit *test)
 static struct kunit_case rmpopt_scan_cases[] = {
 	KUNIT_CASE(rmpopt_region_of_page),
 	KUNIT_CASE(rmpopt_regions_with_ram),
-	KUNIT_CASE(rmpopt_regions_beyond_window),
+	KUNIT_CASE(rmpopt_regions_beyond_the_end),
 	KUNIT_CASE(rmpopt_shares),
 	KUNIT_CASE(rmpopt_execute_elsewhere),
 	KUNIT_CASE(rmpopt_lost_region),

@@ -81,11 +81,13 @@ static void rmpopt_caught_up(void)
 		rmpopt_settled();
 }
 
-static void rmpopt_add_pending(struct rmpopt_core *core, const unsigned long *regions)
+static void rmpopt_add_pending(struct rmpopt_core *core, unsigned int cpu,
+			       const unsigned long *regions)
 {
 	lockdep_assert_held(&core->lock);
 
 	bitmap_or(core->pending, core->pending, regions, RMPOPT_REGIONS);
+	rmpopt_keep_covered(cpu, core->pending);
 	if (!core->behind && !bitmap_empty(core->pending, RMPOPT_REGIONS)) {
 		core->behind = true;
 		atomic_inc(&rmpopt_behind);
@@ -206,7 +208,7 @@ void rmpopt_spread(const unsigned long *regions, int but, bool now, ktime_t sinc
 
 		scoped_guard(spinlock_bh, &core->lock) {
 			if (leads && cpumask_test_cpu(cpu, rmpopt_cpus))
-				rmpopt_add_pending(core, regions);
+				rmpopt_add_pending(core, cpu, regions);
 			if (core->behind && !eager)
 				rmpopt_arm(cpu);
 		}
@@ -224,7 +226,7 @@ void rmpopt_spread_to(unsigned int cpu)
 	struct rmpopt_core *core = rmpopt_core_of(cpu);
 
 	scoped_guard(spinlock_bh, &core->lock)
-		rmpopt_add_pending(core, rmpopt_optimized);
+		rmpopt_add_pending(core, cpu, rmpopt_optimized);
 
 	rmpopt_queue_fill(cpu);
 }

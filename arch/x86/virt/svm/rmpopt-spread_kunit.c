@@ -6,19 +6,20 @@
 #ifdef CONFIG_RMPOPT_KUNIT_TEST
 #include <kunit/test.h>
 
-#define RMPOPT_TEST_FIRST	(RMPOPT_REGIONS - 2 * RMPOPT_TICK_BUDGET)
+#define RMPOPT_TEST_FIRST	(rmpopt_window(0) + RMPOPT_WINDOW - 2 * RMPOPT_TICK_BUDGET)
 
 static struct rmpopt_core *rmpopt_test_core(struct kunit *test, unsigned int regions)
 {
 	struct rmpopt_core *core = kunit_kzalloc(test, sizeof(*core), GFP_KERNEL);
-	DECLARE_BITMAP(set, RMPOPT_REGIONS) = { };
+	static DECLARE_BITMAP(set, RMPOPT_REGIONS);
 
 	KUNIT_ASSERT_NOT_NULL(test, core);
 	spin_lock_init(&core->lock);
+	bitmap_zero(set, RMPOPT_REGIONS);
 	bitmap_set(set, RMPOPT_TEST_FIRST, regions);
 
 	guard(spinlock_bh)(&core->lock);
-	rmpopt_add_pending(core, set);
+	rmpopt_add_pending(core, 0, set);
 
 	return core;
 }
@@ -48,7 +49,7 @@ static void rmpopt_pending_once(struct kunit *test)
 	struct rmpopt_core *core = rmpopt_test_core(test, 3);
 
 	scoped_guard(spinlock_bh, &core->lock)
-		rmpopt_add_pending(core, core->pending);
+		rmpopt_add_pending(core, 0, core->pending);
 
 	KUNIT_EXPECT_TRUE(test, core->behind);
 	KUNIT_EXPECT_EQ(test, rmpopt_test_left(core), 3);

@@ -176,8 +176,18 @@ static ssize_t cpu_regions_show(struct device *dev, struct device_attribute *att
 static struct device_attribute dev_attr_cpu_regions =
 	__ATTR(regions, 0400, cpu_regions_show, NULL);
 
+static ssize_t cpu_window_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	unsigned int first = rmpopt_window(dev->id);
+
+	return sysfs_emit(buf, "%u-%llu\n", first, first + RMPOPT_WINDOW - 1);
+}
+
+static struct device_attribute dev_attr_cpu_window = __ATTR(window, 0444, cpu_window_show, NULL);
+
 static struct attribute *rmpopt_cpu_attrs[] = {
 	&dev_attr_cpu_regions.attr,
+	&dev_attr_cpu_window.attr,
 	NULL,
 };
 

@@ -7,9 +7,6 @@
  * window of their core is enabled.  A CPU executes RMPOPT with preemption
  * disabled, and looks for itself in the mask first.  So to stop is: clear the
  * mask, wait for an RCU grace period, and disable the windows.
- *
- * There is one window, for the lowest 2TB.  Writes to memory above it are
- * checked as ever.
  */
 #define pr_fmt(fmt) "SEV-SNP: RMPOPT: " fmt
 
@@ -25,10 +22,6 @@
 #include <asm/sev-common.h>
 
 #include "rmpopt.h"
-
-/* Where the window begins: from here, RMPOPT_WINDOW_SIZE bytes are covered */
-#define RMPOPT_WINDOW_BASE	0ULL
-static_assert(IS_ALIGNED(RMPOPT_WINDOW_BASE, RMPOPT_REGION_SIZE));
 
 /* Protects rmpopt_control and rmpopt_snp_live, and decides with them. */
 static DEFINE_MUTEX(rmpopt_mutex);
@@ -59,8 +52,11 @@ static void rmpopt_write_window(u64 value)
 
 static void rmpopt_enable_cpu(void *unused)
 {
-	rmpopt_write_window(RMPOPT_WINDOW_BASE | MSR_AMD64_RMPOPT_ENABLE);
-	cpumask_set_cpu(smp_processor_id(), rmpopt_cpus);
+	unsigned int cpu = smp_processor_id();
+
+	rmpopt_write_window((u64)rmpopt_window(cpu) * RMPOPT_REGION_SIZE |
+			    MSR_AMD64_RMPOPT_ENABLE);
+	cpumask_set_cpu(cpu, rmpopt_cpus);
 }
 
 static void rmpopt_disable_cpu(void *unused)
@@ -80,6 +76,7 @@ static void rmpopt_enable(void)
 
 	guard(cpus_read_lock)();
 
+	rmpopt_find_windows();
 	rmpopt_running = true;
 	on_each_cpu(rmpopt_enable_cpu, NULL, 1);
 	rmpopt_scan_start();

@@ -21,12 +21,18 @@ extern cpumask_var_t rmpopt_cpus;
 int rmpopt_set_control(enum rmpopt_control control);
 bool rmpopt_leads_core(unsigned int cpu);
 
+/* rmpopt-window.c: which regions a core can have */
+unsigned int rmpopt_window(unsigned int cpu);
+bool rmpopt_covers(unsigned int cpu, unsigned int region);
+void rmpopt_keep_covered(unsigned int cpu, unsigned long *regions);
+void rmpopt_find_windows(void);
+
 /* rmpopt-scan.c: verifying regions */
 extern unsigned long rmpopt_present[], rmpopt_optimized[], rmpopt_leading[];
 extern atomic_long_t rmpopt_rescans, rmpopt_rescanned;
 bool rmpopt_execute(unsigned int region, enum rmpopt_function function);
 unsigned long rmpopt_executed(void);
-void rmpopt_rescan_regions(unsigned long *regions, ktime_t since);
+void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since);
 void rmpopt_scan_start(void);
 void rmpopt_scan_flush(void);
 void rmpopt_scan_stop(void);

@@ -7,51 +7,61 @@
 
 #include <linux/tracepoint.h>
 
-/* A core verified a region; that of a leader comes within a rescan. */
+/* A core verified a region; the CPU had the result cached if one did before. */
 TRACE_EVENT(rmpopt_verify,
-	TP_PROTO(unsigned int region, bool optimized),
-	TP_ARGS(region, optimized),
+	TP_PROTO(unsigned int region, int core, bool optimized, bool cached),
+	TP_ARGS(region, core, optimized, cached),
 
 	TP_STRUCT__entry(
 		__field(unsigned int, region)
+		__field(int, core)
 		__field(bool, optimized)
+		__field(bool, cached)
 	),
 	TP_fast_assign(
 		__entry->region = region;
+		__entry->core = core;
 		__entry->optimized = optimized;
+		__entry->cached = cached;
 	),
-	TP_printk("region=%u optimized=%d", __entry->region, __entry->optimized)
+	TP_printk("region=%u core=%d optimized=%d cached=%d", __entry->region,
+		  __entry->core, __entry->optimized, __entry->cached)
 );
 
+/* For the VM whose VMM had this PID, 0 if it was for none or for many */
 TRACE_EVENT(rmpopt_rescan_begin,
-	TP_PROTO(unsigned int regions),
-	TP_ARGS(regions),
+	TP_PROTO(pid_t vm, unsigned int regions),
+	TP_ARGS(vm, regions),
 
 	TP_STRUCT__entry(
+		__field(pid_t, vm)
 		__field(unsigned int, regions)
 	),
 	TP_fast_assign(
+		__entry->vm = vm;
 		__entry->regions = regions;
 	),
-	TP_printk("regions=%u", __entry->regions)
+	TP_printk("vm=%d regions=%u", __entry->vm, __entry->regions)
 );
 
 TRACE_EVENT(rmpopt_rescan_end,
-	TP_PROTO(unsigned int regions, unsigned int regained, u64 us),
-	TP_ARGS(regions, regained, us),
+	TP_PROTO(pid_t vm, unsigned int regions, unsigned int regained, u64 us),
+	TP_ARGS(vm, regions, regained, us),
 
 	TP_STRUCT__entry(
+		__field(pid_t, vm)
 		__field(unsigned int, regions)
 		__field(unsigned int, regained)
 		__field(u64, us)
 	),
 	TP_fast_assign(
+		__entry->vm = vm;
 		__entry->regions = regions;
 		__entry->regained = regained;
 		__entry->us = us;
 	),
-	TP_printk("regions=%u regained=%u us=%llu", __entry->regions,
-		  __entry->regained, __entry->us)
+	TP_printk("vm=%d regions=%u regained=%u us=%llu", __entry->vm,
+		  __entry->regions, __entry->regained, __entry->us)
 );
 
 /* Every core verified what it was to. */

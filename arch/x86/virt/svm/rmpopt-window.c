@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RMPOPT, windows: which regions a core can have in its table.
+ *
+ * All cores of a NUMA node have the same window, the 2TB of physical memory
+ * that are nearest to the node.  Nodes may share a window, windows may overlap,
+ * and on a host with no more than 2TB there is one for all.  On cores whose
+ * window does not cover a region, writes to it are checked.
+ */
+#include <linux/limits.h>
+#include <linux/minmax.h>
+#include <linux/nodemask.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+
+#include "rmpopt.h"
+
+/* The memory of one node, in regions, and how far from another node it is */
+struct rmpopt_memory {
+	unsigned int first;
+	unsigned int end;
+	unsigned int distance;
+};
+
+/* The first region of the window of each node's cores */
+static unsigned int rmpopt_windows[MAX_NUMNODES];
+
+unsigned int rmpopt_window(unsigned int cpu)
+{
+	int node = cpu_to_node(cpu);
+
+	return node == NUMA_NO_NODE ? 0 : rmpopt_windows[node];
+}
+
+bool rmpopt_covers(unsigned int cpu, unsigned int region)
+{
+	unsigned int first = rmpopt_window(cpu);
+
+	return region >= first && region < first + RMPOPT_WINDOW;
+}
+
+/* Keep those @regions that the window of @cpu covers. */
+void rmpopt_keep_covered(unsigned int cpu, unsigned long *regions)
+{
+	unsigned int first = rmpopt_window(cpu), end = first + RMPOPT_WINDOW;
+
+	bitmap_clear(regions, 0, first);
+	bitmap_clear(regions, end, RMPOPT_REGIONS - end);
+}
+
+/* What the window from @first is worth: the more memory, and the nearer */
+static u64 rmpopt_window_worth(const struct rmpopt_memory *memory, unsigned int nr,
+			       unsigned int first)
+{
+	u64 worth = 0;
+
+	for (; nr--; memory++) {
+		unsigned int begin = max(memory->first, first);
+		unsigned int end = min(memory->end, first + RMPOPT_WINDOW);
+
+		if (begin < end)
+			worth += (u64)(end - begin) * (U8_MAX + 1 - memory->distance);
+	}
+
+	return worth;
+}
+
+/*
+ * The window with the lowest average distance, where what is no memory counts
+ * as farther than any.  As it slides, the average only turns where the window
+ * begins with the memory of a node, or ends with it: no need to try the rest.
+ */
+static unsigned int rmpopt_best_window(const struct rmpopt_memory *memory, unsigned int nr)
+{
+	unsigned int i, best = 0;
+	u64 most = rmpopt_window_worth(memory, nr, 0);
+
+	for (i = 0; i < 2 * nr; i++) {
+		unsigned int end = max(memory[i / 2].end, RMPOPT_WINDOW);
+		unsigned int first = i % 2 ? end - RMPOPT_WINDOW :
+				     min(memory[i / 2].first, RMPOPT_REGIONS - RMPOPT_WINDOW);
+		u64 worth = rmpopt_window_worth(memory, nr, first);
+
+		if (worth > most || (worth == most && first < best)) {
+			most = worth;
+			best = first;
+		}
+	}
+
+	return best;
+}
+
+static unsigned int rmpopt_memory_of_nodes(struct rmpopt_memory *memory, int from)
+{
+	unsigned int nr = 0;
+	int node;
+
+	for_each_node_state(node, N_MEMORY) {
+		u64 first = rmpopt_region(node_start_pfn(node));
+		u64 last = rmpopt_region(node_end_pfn(node) - 1);
+
+		if (first >= RMPOPT_REGIONS)
+			continue;
+		memory[nr++] = (struct rmpopt_memory) {
+			.first = first,
+			.end = min(last + 1, RMPOPT_REGIONS),
+			.distance = min(node_distance(from, node), U8_MAX),
+		};
+	}
+
+	return nr;
+}
+
+/* Find the windows for the memory that there is, before they are enabled. */
+void rmpopt_find_windows(void)
+{
+	struct rmpopt_memory *memory __free(kfree) = kcalloc(nr_node_ids, sizeof(*memory),
+							     GFP_KERNEL);
+	int node;
+
+	/* Without memory to think with, all have the lowest 2TB. */
+	for_each_node(node)
+		rmpopt_windows[node] = !memory ? 0 :
+			rmpopt_best_window(memory, rmpopt_memory_of_nodes(memory, node));
+}
+
+#include "rmpopt-window_kunit.c"
