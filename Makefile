@@ -13,7 +13,7 @@ THREADS ?= 2
 NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
-export KERNEL INITRD APPEND CORES THREADS NODES MEM QEMU_ARGS
+export KERNEL INITRD APPEND CORES THREADS NODES MEM FAR QEMU_ARGS
 export VCPUS HOST ON AGAIN REROLL
 
 
@@ -38,7 +38,8 @@ kvm-selftests: linux-tree emulator
 	@$(S)/kvm-selftests $(TESTS)
 
 ## boot: boot KERNEL= and INITRD= (default: ours) on the emulated SNP host, with
-##       [APPEND= CORES=4 THREADS=2 NODES=1 MEM=8G QEMU_ARGS=]; C-a x ends it
+##       [APPEND= CORES=4 THREADS=2 NODES=1 MEM=8G QEMU_ARGS=]; C-a x ends it;
+##       NODES=2 FAR=3T has the last node's memory begin at that address
 boot: emulator $(if $(KERNEL),,kernel) $(if $(INITRD),,initrd)
 	@$(S)/boot
 

@@ -47,6 +47,7 @@ class Machine:
     name:   names the console's log, out/logs/NAME.log
     cpu:    more -cpu properties, such as "rmpopt=off"
     machine: more -machine properties, such as "rmp=contiguous"
+    far:    where the last node's RAM begins, such as "3T"
     snp:    False for the same machine without SNP
     qemu:   another QEMU: its command and its -L options
     agent:  the guest runs our init, which takes commands on its second
@@ -56,7 +57,7 @@ class Machine:
 
     def __init__(self, name="boot", kernel=KERNEL, initrd=INITRD, append="",
                  cores=4, threads=2, nodes=1, mem="8G", cpu="", machine="",
-                 snp=True, qemu_args=(), agent=True, stdio=False, qemu=(QEMU, *ROMS)):
+                 far="", snp=True, qemu_args=(), agent=True, stdio=False, qemu=(QEMU, *ROMS)):
         self.name = name
         self.log = os.path.join(LOGS, name + ".log")
         self.agent = agent
@@ -65,11 +66,11 @@ class Machine:
         self.process = self.qmp = self.serial = None
         self.seen = 0
         self.command = self._command(kernel, initrd, append, cores, threads,
-                                     nodes, mem, cpu, machine, snp, stdio, qemu)
+                                     nodes, mem, cpu, machine, far, snp, stdio, qemu)
         self.command += qemu_args
 
     def _command(self, kernel, initrd, append, cores, threads, nodes, mem, cpu,
-                 machine, snp, stdio, qemu):
+                 machine, far, snp, stdio, qemu):
         if cores % nodes:
             raise ValueError(f"CORES={cores} cannot be shared evenly by NODES={nodes}")
         size = mem_mib(mem) // nodes
@@ -81,8 +82,11 @@ class Machine:
             "-no-reboot",
             "-accel", "tcg,thread=multi",
             "-machine", ",".join(filter(None, [
-                "q35,hpet=off", "snp-host=on" if snp else "", machine])),
-            "-cpu", ",".join(filter(None, ["EPYC-Genoa", "check=off", cpu])),
+                "q35,hpet=off", "snp-host=on" if snp else "",
+                f"snp-far-node={far}" if far else "", machine])),
+            # TCG has 40 address bits, for 1TB, unless told otherwise.
+            "-cpu", ",".join(filter(None, ["EPYC-Genoa", "check=off",
+                                           "phys-bits=48" if far else "", cpu])),
             "-smp", f"{cores * threads},sockets={nodes},cores={cores // nodes},threads={threads}",
             "-m", mem,
             "-kernel", kernel, "-initrd", initrd, "-append", cmdline.strip(),

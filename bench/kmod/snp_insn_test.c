@@ -7,6 +7,10 @@
  * SNP has been enabled, but nothing of the kernel that knows RMPOPT: the
  * instructions are written here once more. The RMPOPT cases program RMPOPT_BASE
  * themselves, so boot a kernel that also does with sev=normpopt.
+ *
+ *   insmod snp_insn_test.ko [node=N]
+ *
+ * With a node, the pages of the tests are of that NUMA node.
  */
 
 #include <kunit/test.h>
@@ -115,6 +119,9 @@ static noinline int try_write(void *p)
 		     : [p] "r" (p) : "memory");
 	return trapped ? (int)rax : -1;
 }
+
+static int node = NUMA_NO_NODE;
+module_param(node, int, 0444);
 
 static struct page *block;	/* 2MB for the tests, in an open region */
 static u64 spa;
@@ -401,6 +408,12 @@ static u64 region(void)
 	return ALIGN_DOWN(spa, SZ_1G);
 }
 
+/* A window around the region. */
+static u64 window(void)
+{
+	return ALIGN_DOWN(spa, SZ_2T) | 1;
+}
+
 static void rmpopt_undefined(struct kunit *test)
 {
 	u64 val;
@@ -429,7 +442,7 @@ static void rmpopt_operands(struct kunit *test)
 	struct outcome out;
 
 	need_rmpopt(test);
-	set_base(1);
+	set_base(window());
 	KUNIT_EXPECT_EQ(test, rmpopt(region() + SZ_4K, 0, 0, false).trap,
 			X86_TRAP_GP);
 	KUNIT_EXPECT_EQ(test, rmpopt(region(), 2, 0, false).trap, X86_TRAP_GP);
@@ -448,7 +461,7 @@ static void rmpopt_per_core(struct kunit *test)
 	unsigned int cpu, first = cpumask_first(cpu_online_mask);
 
 	need_rmpopt(test);
-	set_base(1);
+	set_base(window());
 	for_each_online_cpu(cpu)
 		KUNIT_EXPECT_FALSE(test, report_on(cpu, region()));
 	KUNIT_EXPECT_TRUE(test, verify_on(first, region()));
@@ -465,7 +478,7 @@ static void rmpopt_follows_rmpupdate(struct kunit *test)
 	unsigned int cpu;
 
 	need_rmpopt(test);
-	set_base(1);
+	set_base(window());
 	for_each_online_cpu(cpu)
 		KUNIT_EXPECT_TRUE(test, verify_on(cpu, region()));
 
@@ -484,7 +497,6 @@ static void rmpopt_follows_rmpupdate(struct kunit *test)
 	}
 }
 
-/* That it ends after 2TB shows only on a machine with more RAM than that. */
 static void rmpopt_window(struct kunit *test)
 {
 	need_rmpopt(test);
@@ -499,18 +511,43 @@ static void rmpopt_window(struct kunit *test)
 	}
 }
 
+static void rmpopt_window_ends(struct kunit *test)
+{
+	need_rmpopt(test);
+	if (region() < SZ_2T)
+		kunit_skip(test, "it shows only with RAM above 2TB, snp-far-node=");
+	set_base(1);
+	KUNIT_EXPECT_FALSE(test, verify_on(0, region()));
+	KUNIT_EXPECT_FALSE(test, report_on(0, region()));
+	/* The first region above the window, then the last one in it. */
+	set_base((region() - SZ_2T) | 1);
+	KUNIT_EXPECT_FALSE(test, verify_on(0, region()));
+	KUNIT_EXPECT_FALSE(test, report_on(0, region()));
+	set_base((region() - SZ_2T + SZ_1G) | 1);
+	KUNIT_EXPECT_TRUE(test, verify_on(0, region()));
+	KUNIT_EXPECT_TRUE(test, report_on(0, region()));
+}
+
 static void rmpopt_skips_no_assigned_page(struct kunit *test)
 {
 	void *p = map_4k(test, 0);
 
 	need_rmpopt(test);
-	set_base(1);
+	set_base(window());
 	KUNIT_EXPECT_TRUE(test, verify_on(raw_smp_processor_id(), region()));
 	KUNIT_EXPECT_EQ(test, try_write(p), -1);
 	KUNIT_ASSERT_EQ(test, set_state(spa, 1, 0, 7, 0), SUCCESS);
 	KUNIT_EXPECT_EQ(test, try_write(p), X86_TRAP_PF);
 	KUNIT_ASSERT_EQ(test, set_shared(spa), SUCCESS);
 	vunmap(p);
+}
+
+/* Below 4GB there is MMIO, also where the RMP has entries for it. */
+static void rmpopt_not_on_mmio(struct kunit *test)
+{
+	need_rmpopt(test);
+	set_base(1);
+	KUNIT_EXPECT_FALSE(test, verify_on(0, SZ_4G - SZ_1G));
 }
 
 static void rmpopt_not_on_the_rmp(struct kunit *test)
@@ -559,12 +596,15 @@ static int insn_suite_init(struct kunit_suite *suite)
 	LIST_HEAD(others);
 	struct page *page, *next;
 	u64 val, closed = 0;
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 
+	if (node != NUMA_NO_NODE)
+		gfp |= __GFP_THISNODE;
 	/* Without SNP every test is skipped. */
 	if (rdmsrq_safe(TEST_MSR_SYSCFG, &val) || !(val & TEST_SNP_EN))
 		return 0;
 	while (!block) {
-		page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, get_order(SZ_2M));
+		page = alloc_pages_node(node, gfp, get_order(SZ_2M));
 		if (!page)
 			break;
 		spa = page_to_phys(page);
@@ -577,6 +617,8 @@ static int insn_suite_init(struct kunit_suite *suite)
 	}
 	list_for_each_entry_safe(page, next, &others, lru)
 		__free_pages(page, get_order(SZ_2M));
+	if (block)
+		pr_info("snp_insn: testing at %#llx\n", spa);
 	return 0;
 }
 
@@ -620,7 +662,9 @@ static struct kunit_case insn_cases[] = {
 	KUNIT_CASE(rmpopt_per_core),
 	KUNIT_CASE(rmpopt_follows_rmpupdate),
 	KUNIT_CASE(rmpopt_window),
+	KUNIT_CASE(rmpopt_window_ends),
 	KUNIT_CASE(rmpopt_skips_no_assigned_page),
+	KUNIT_CASE(rmpopt_not_on_mmio),
 	KUNIT_CASE(rmpopt_not_on_the_rmp),
 	KUNIT_CASE(msr_locked),
 	{ }

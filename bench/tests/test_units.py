@@ -35,11 +35,12 @@ class KtapCase(case.HostCase):
         self.assertNotRegex(total[0], "failed|crashed|errors")
         self.notes.append(total[0])
 
-    def check_module(self, name):
+    def check_module(self, name, options=""):
         self.host.splats()
-        before = len(self.host.console())
-        self.host.sh(f"insmod /tests/{name}.ko", timeout=120)
-        self.check_ktap(self.host.console()[before:])
+        last = self.host.sh("dmesg | tail -n 1")
+        self.host.sh(f"insmod /tests/{name}.ko {options}", timeout=120)
+        # The console may be some lines behind.
+        self.check_ktap(self.host.sh("dmesg").rpartition(last)[2])
 
 
 class TestKunit(KtapCase):

@@ -6,12 +6,18 @@
  * puts an RMP for all RAM at the end of RAM, hides it from the operating system
  * and gives every CPU the CPUID bits and MSRs of an SNP host.
  *
+ *   -machine q35,snp-host=on,snp-far-node=3T -cpu EPYC-Genoa,phys-bits=48
+ *
+ * has the RAM of the last NUMA node begin at that address, so that a machine of
+ * a few GB has RAM where only machines of terabytes have it.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "hw/i386/e820_memory_layout.h"
@@ -29,11 +35,19 @@
 /* In a segmented RMP, where the tables begin: they are aligned to 1MB. */
 #define RMP_TABLES_OFFSET       (1 * MiB)
 
-/* CPUID Fn8000_0025 promises that 256 segments of 4GB are possible. */
+/* CPUID Fn8000_0025 promises that 256 segments of 4GB to 1TB are possible. */
 #define SEGMENT_SHIFT_MIN       32
+#define SEGMENT_SHIFT_MAX       40
 #define SEGMENTS_MAX            256
 
 static bool enabled;
+
+/* Where RAM is, in ascending order; a part without RAM has @size 0 */
+enum { BELOW_4G, ABOVE_4G, FAR_NODE, RAM_PARTS };
+static struct {
+    hwaddr base;
+    uint64_t size;
+} ram[RAM_PARTS];
 
 static void set_snp_host(Object *obj, bool value, Error **errp)
 {
@@ -49,6 +63,23 @@ static void set_rmp(Object *obj, const char *value, Error **errp)
     }
 }
 
+/* Below 1TB is the HyperTransport hole of AMD's machines: see pc.c. */
+static void set_far_node(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    uint64_t value;
+
+    if (!visit_type_size(v, name, &value, errp)) {
+        return;
+    }
+    if (value < TiB || !QEMU_IS_ALIGNED(value, GiB)) {
+        error_setg(errp, "%s takes an address of 1T or more that is a multiple "
+                   "of 1G", name);
+        return;
+    }
+    ram[FAR_NODE].base = value;
+}
+
 void snp_machine_class_init(ObjectClass *oc)
 {
     object_class_property_add_bool(oc, "snp-host", NULL, set_snp_host);
@@ -57,24 +88,35 @@ void snp_machine_class_init(ObjectClass *oc)
     object_class_property_add_str(oc, "rmp", NULL, set_rmp);
     object_class_property_set_description(oc, "rmp",
         "Form of the SNP reverse map table, segmented or contiguous");
+    object_class_property_add(oc, "snp-far-node", "size", NULL, set_far_node,
+                              NULL, NULL);
+    object_class_property_set_description(oc, "snp-far-node",
+        "Where the RAM of an SNP host's last NUMA node begins");
 }
 
 /* Highest end of RAM in [@start, @end), @start if there is none. */
-static hwaddr ram_end(X86MachineState *x86ms, hwaddr start, hwaddr end)
+static hwaddr ram_end(hwaddr start, hwaddr end)
 {
-    hwaddr above = x86ms->above_4g_mem_start;
-    hwaddr above_end = above + x86ms->above_4g_mem_size;
+    unsigned i;
 
-    if (x86ms->above_4g_mem_size && above < end && above_end > start) {
-        return MIN(above_end, end);
+    for (i = ARRAY_SIZE(ram); i-- > 0; ) {
+        if (ram[i].size && ram[i].base < end &&
+            ram[i].base + ram[i].size > start) {
+            return MIN(ram[i].base + ram[i].size, end);
+        }
     }
-    return MAX(MIN(x86ms->below_4g_mem_size, end), start);
+    return start;
+}
+
+bool snp_machine_has_ram(hwaddr start, uint64_t size)
+{
+    return ram_end(start, start + size) > start;
 }
 
 /* Divides RAM into segments.  Returns how many GBs the tables have to cover. */
-static uint64_t divide(X86MachineState *x86ms)
+static uint64_t divide(void)
 {
-    hwaddr top = ram_end(x86ms, 0, HWADDR_MAX), size, start, end;
+    hwaddr top = ram_end(0, HWADDR_MAX), size, start, end;
     uint64_t gb = 0;
     unsigned i;
 
@@ -85,7 +127,7 @@ static uint64_t divide(X86MachineState *x86ms)
     }
     size = 1ULL << snp_rmp.segment_shift;
     for (i = 0, start = 0; start < top; i++, start += size) {
-        end = ram_end(x86ms, start, start + size);
+        end = ram_end(start, start + size);
         snp_rmp.segment[i].gb = DIV_ROUND_UP(end - start, GiB);
         gb += snp_rmp.segment[i].gb;
     }
@@ -141,6 +183,66 @@ static void machine_reset(void *opaque)
     }
 }
 
+static bool check_far_node(MachineState *ms, hwaddr used, Error **errp)
+{
+    X86MachineState *x86ms = X86_MACHINE(ms);
+    unsigned phys_bits = X86_CPU(first_cpu)->phys_bits;
+    hwaddr base = ram[FAR_NODE].base;
+    hwaddr limit = MIN(1ULL << phys_bits,
+                       1ULL * SEGMENTS_MAX << SEGMENT_SHIFT_MAX);
+    int nodes = ms->numa_state ? ms->numa_state->num_nodes : 0;
+    uint64_t size = nodes ? ms->numa_state->nodes[nodes - 1].node_mem : 0;
+
+    if (!enabled || !snp_rmp.segmented) {
+        error_setg(errp, "snp-far-node needs snp-host=on with a segmented RMP");
+    } else if (nodes < 2) {
+        error_setg(errp, "snp-far-node needs two NUMA nodes or more");
+    } else if (!size || size > x86ms->above_4g_mem_size) {
+        error_setg(errp, "snp-far-node needs memory on the last NUMA node, and "
+                   "more on the others: it has %" PRIu64 " MB, and only %"
+                   PRIu64 " MB of all RAM are above 4G", size / MiB,
+                   (uint64_t)x86ms->above_4g_mem_size / MiB);
+    } else if (base <= used) {
+        error_setg(errp, "snp-far-node has to be above all else: above 0x%"
+                   PRIx64, used);
+    } else if (base > limit || size > limit - base) {
+        error_setg(errp, "snp-far-node: %" PRIu64 " MB at 0x%" PRIx64 " do not "
+                   "end below 0x%" PRIx64 ", the limit of phys-bits=%u or of "
+                   "the RMP", size / MiB, base, limit, phys_bits);
+    } else {
+        ram[FAR_NODE].size = size;
+    }
+    return ram[FAR_NODE].size;
+}
+
+/*
+ * Before the RAM above 4GB is mapped.  What pc.c places behind that stays near,
+ * such as memory devices and the PCI hole.
+ */
+void snp_machine_split_far_node(MachineState *ms, hwaddr used, Error **errp)
+{
+    if (ram[FAR_NODE].base && check_far_node(ms, used, errp)) {
+        X86_MACHINE(ms)->above_4g_mem_size -= ram[FAR_NODE].size;
+    }
+}
+
+hwaddr snp_machine_node_base(MachineState *ms, int node, hwaddr base)
+{
+    return ram[FAR_NODE].size && node == ms->numa_state->num_nodes - 1 ?
+           ram[FAR_NODE].base : base;
+}
+
+static void map_far_node(MachineState *ms)
+{
+    uint64_t size = ram[FAR_NODE].size;
+    MemoryRegion *mr = g_new(MemoryRegion, 1);
+
+    memory_region_init_alias(mr, NULL, "ram-far-node", ms->ram,
+                             ms->ram_size - size, size);
+    memory_region_add_subregion(get_system_memory(), ram[FAR_NODE].base, mr);
+    e820_add_entry(ram[FAR_NODE].base, size, E820_RAM);
+}
+
 void snp_machine_memory_init(MachineState *ms)
 {
     X86MachineState *x86ms = X86_MACHINE(ms);
@@ -151,20 +253,29 @@ void snp_machine_memory_init(MachineState *ms)
     if (!enabled) {
         return;
     }
+    ram[BELOW_4G].size = x86ms->below_4g_mem_size;
+    ram[ABOVE_4G].base = x86ms->above_4g_mem_start;
+    ram[ABOVE_4G].size = x86ms->above_4g_mem_size;
+    if (ram[FAR_NODE].size) {
+        map_far_node(ms);
+    }
     snp_rmp.size = ROUND_UP(RMP_TABLES_OFFSET +
-                            divide(x86ms) * RMP_BYTES_PER_GB, SNP_2M_SIZE);
+                            divide() * RMP_BYTES_PER_GB, SNP_2M_SIZE);
     if (!place(x86ms)) {
         error_report("snp-host=on: no room for an RMP of %" PRIu64 " MB, give "
-                     "the machine at least -m 512M", snp_rmp.size / MiB);
+                     "the machine at least -m 512M, snp-far-node's RAM not "
+                     "counted", snp_rmp.size / MiB);
         exit(EXIT_FAILURE);
     }
     table = snp_rmp.base + (snp_rmp.segmented ? RMP_TABLES_OFFSET
                                               : SNP_RMP_BOOKKEEPING);
-    for (i = 0; i < SNP_RST_ENTRIES && snp_rmp.segment[i].gb; i++) {
-        snp_rmp.segment[i].table = table;
-        table += snp_rmp.segment[i].gb * RMP_BYTES_PER_GB;
+    for (i = 0; i < SNP_RST_ENTRIES; i++) {
+        if (snp_rmp.segment[i].gb) {
+            snp_rmp.segment[i].table = table;
+            table += snp_rmp.segment[i].gb * RMP_BYTES_PER_GB;
+        }
     }
-    snp_memory_init(ram_end(x86ms, 0, HWADDR_MAX));
+    snp_memory_init();
     /* A reserved range wins over the RAM range it lies in. */
     e820_add_entry(snp_rmp.base, snp_rmp.size, E820_RESERVED);
     qemu_register_reset(machine_reset, NULL);

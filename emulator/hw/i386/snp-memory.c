@@ -18,25 +18,51 @@
 #include "hw/core/cpu.h"
 #include "hw/i386/snp.h"
 
-/* ASID whose view each page of memory holds: 0 is the host's */
-static uint16_t *owner;
-static uint64_t pages;
+/*
+ * ASID whose view each page of memory holds, 0 is the host's: by segment of the
+ * RMP, as entries are
+ */
+static uint16_t *owner[SNP_RST_ENTRIES];
 
-void snp_memory_init(hwaddr end)
+static uint64_t segment_pages(unsigned i)
 {
-    pages = end / SNP_4K_SIZE;
-    owner = g_new0(uint16_t, pages);
+    return snp_rmp.segment[i].gb * (GiB / SNP_4K_SIZE);
+}
+
+void snp_memory_init(void)
+{
+    unsigned i;
+
+    for (i = 0; i < SNP_RST_ENTRIES; i++) {
+        owner[i] = g_new0(uint16_t, segment_pages(i));
+    }
 }
 
 void snp_memory_reset(void)
 {
-    memset(owner, 0, pages * sizeof(*owner));
+    unsigned i;
+
+    for (i = 0; i < SNP_RST_ENTRIES; i++) {
+        if (owner[i]) {
+            memset(owner[i], 0, segment_pages(i) * sizeof(**owner));
+        }
+    }
+}
+
+/* Of a page that the RMP does not cover there is only the host's view: NULL */
+static uint16_t *owner_of(hwaddr spa)
+{
+    unsigned segment;
+    uint64_t page;
+
+    return snp_rmp_find(spa, &segment, &page) ? &owner[segment][page] : NULL;
 }
 
 uint32_t snp_memory_owner(hwaddr spa)
 {
-    return spa / SNP_4K_SIZE < pages ?
-           qatomic_read(&owner[spa / SNP_4K_SIZE]) : 0;
+    uint16_t *asid = owner_of(spa);
+
+    return asid ? qatomic_read(asid) : 0;
 }
 
 /* The key stream of an ASID at the 8 bytes at @spa (splitmix64) */
@@ -75,17 +101,17 @@ static void scramble_page(uint32_t asid, hwaddr spa)
 
 bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len)
 {
-    hwaddr end = MIN(spa + len, pages * SNP_4K_SIZE);
+    hwaddr end = spa + len;
     bool changed = false;
 
     for (spa &= ~(SNP_4K_SIZE - 1); spa < end; spa += SNP_4K_SIZE) {
-        uint32_t was = snp_memory_owner(spa);
+        uint16_t *now = owner_of(spa);
 
         /* The RMP has only one view, ours. */
-        if (was != asid && !snp_rmp_holds(spa)) {
-            scramble_page(was, spa);
+        if (now && *now != asid && !snp_rmp_holds(spa)) {
+            scramble_page(*now, spa);
             scramble_page(asid, spa);
-            qatomic_set(&owner[spa / SNP_4K_SIZE], asid);
+            qatomic_set(now, asid);
             changed = true;
         }
     }

@@ -46,17 +46,28 @@ static void store(hwaddr addr, uint64_t val)
                          MEMTXATTRS_UNSPECIFIED, NULL);
 }
 
-/* Returns 0, which no entry can have, when the RMP does not cover @spa. */
-static hwaddr entry_addr(hwaddr spa)
+bool snp_rmp_find(hwaddr spa, unsigned *segment, uint64_t *page)
 {
     hwaddr offset = spa & MAKE_64BIT_MASK(0, snp_rmp.segment_shift);
     uint64_t i = spa >> snp_rmp.segment_shift;
 
     if (!snp_rmp.size || i >= SNP_RST_ENTRIES ||
         offset >= snp_rmp.segment[i].gb * GiB) {
-        return 0;
+        return false;
     }
-    return snp_rmp.segment[i].table + offset / SNP_4K_SIZE * ENTRY_SIZE;
+    *segment = i;
+    *page = offset / SNP_4K_SIZE;
+    return true;
+}
+
+/* Returns 0, which no entry can have, when the RMP does not cover @spa. */
+static hwaddr entry_addr(hwaddr spa)
+{
+    unsigned segment;
+    uint64_t page;
+
+    return snp_rmp_find(spa, &segment, &page) ?
+           snp_rmp.segment[segment].table + page * ENTRY_SIZE : 0;
 }
 
 /* The entry that counts for the 2MB of @spa, and may stand for all of it */
@@ -149,8 +160,11 @@ bool snp_rmp_region_closed(hwaddr spa)
 {
     hwaddr start = QEMU_ALIGN_DOWN(spa, SNP_REGION_SIZE), p;
 
-    /* Nothing is known of MMIO and other holes, so nothing is promised. */
-    if (!entry_addr(start) ||
+    /*
+     * Nothing is known of MMIO and other holes, so nothing is promised, be they
+     * covered or not.
+     */
+    if (!entry_addr(start) || !snp_machine_has_ram(start, SNP_REGION_SIZE) ||
         (start < snp_rmp.base + snp_rmp.size &&
          snp_rmp.base < start + SNP_REGION_SIZE)) {
         return true;

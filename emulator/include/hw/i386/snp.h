@@ -52,7 +52,8 @@ FIELD(RMP, ASID, 51, 10)
  * @segmented: with an RMP segment table (RST); else one segment has it all
  * @base, @size: what is reserved, 2MB aligned; @size is 0 on other machines
  * @segment_shift: log2 of the memory that a segment stands for
- * @segment: address of the table, and how many GB from the start it covers
+ * @segment: address of the table, and how many GB from the start it covers:
+ *           both are 0 where no RAM is
  */
 typedef struct SnpRmp {
     bool segmented;
@@ -74,6 +75,9 @@ extern SnpRmp snp_rmp;
  */
 extern QemuMutex snp_rmp_lock;
 
+/* Which @segment has the entry of @spa, and which one it is: the page there */
+bool snp_rmp_find(hwaddr spa, unsigned *segment, uint64_t *page);
+
 /*
  * Any @spa inside a page will do, without the C-bit.  Pages below a 2MB entry
  * read as that entry and cannot be written.  snp_rmp_write() also does what
@@ -88,7 +92,10 @@ void snp_rmp_smash(hwaddr spa);
 bool snp_rmp_holds(hwaddr spa);
 bool snp_rmp_2m_assigned(hwaddr spa);
 
-/* Not to be optimized: assigned in part, part of the RMP or not covered */
+/* Some of these @size bytes are RAM */
+bool snp_machine_has_ram(hwaddr start, uint64_t size);
+
+/* Not to be optimized: assigned in part, part of the RMP, or no RAM */
 bool snp_rmp_region_closed(hwaddr spa);
 
 /*
@@ -99,7 +106,7 @@ bool snp_rmp_region_closed(hwaddr spa);
  * snp_memory_read() and snp_memory_write() access RAM in the view of @asid and
  * leave it as it is; so that it stays so, they want the RMP lock too.
  */
-void snp_memory_init(hwaddr end);
+void snp_memory_init(void);
 void snp_memory_reset(void);
 uint32_t snp_memory_owner(hwaddr spa);
 bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len);
@@ -187,6 +194,15 @@ typedef struct SnpCpu {
 /* For pc.c and x86-common.c; each does nothing if this is no SNP host */
 void snp_machine_class_init(ObjectClass *oc);
 void snp_machine_memory_init(MachineState *ms);
+
+/*
+ * snp-far-node: takes the last NUMA node's RAM from that above 4GB, to be
+ * mapped above @used, the last address in use; where the RAM of @node begins
+ * that would begin at @base without it
+ */
+void snp_machine_split_far_node(MachineState *ms, hwaddr used, Error **errp);
+hwaddr snp_machine_node_base(MachineState *ms, int node, hwaddr base);
+
 bool snp_cpu_pre_plug(X86CPU *cpu, Error **errp);
 
 /* For cpu.c and misc_helper.c; false means #GP */
