@@ -64,6 +64,12 @@ class Host(machine.Machine):
         """The RMPOPT table of each core, as the emulated hardware has it."""
         return [set(core["regions"]) for core in self.snp()["cores"]]
 
+    def windows(self):
+        """The regions that each core's table can have."""
+        lists = self.sh(";".join(f"cat /sys/devices/system/cpu/cpu{core['cpus'][0]}/rmpopt/window"
+                                 for core in self.snp()["cores"]))
+        return [machine.regions(line) for line in lists.splitlines()]
+
     def per_core(self):
         present = self.list("regions")
         return [len(table & present) for table in self.tables()]

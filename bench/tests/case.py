@@ -63,9 +63,9 @@ class HostCase(unittest.TestCase):
 
     def assertAllOptimized(self, but=()):
         """Every core has every region that it can have, but those of a VM."""
-        present = self.host.list("regions")
-        for core, table in enumerate(self.host.tables()):
-            self.assertEqual(table & present, self.all_regions() - set(but), f"core {core}")
+        present, regions = self.host.list("regions"), self.all_regions() - set(but)
+        for core, (table, window) in enumerate(zip(self.host.tables(), self.host.windows())):
+            self.assertEqual(table & present, regions & window, f"core {core}")
 
     def start_vm(self, options=""):
         """A VM that ends with the test, if the test does not end it."""

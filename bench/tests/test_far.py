@@ -43,11 +43,31 @@ class TestFar(case.HostCase):
                           if 16 <= region < FAR // GB})
         self.assertNoComplaint()
 
-    def test_cores_optimize_what_is_in_their_window(self):
-        self.assertGreaterEqual(len(self.all_regions() - self.far), 3)
+    def test_cores_optimize_the_memory_of_their_node(self):
+        near, far = self.all_regions() - self.far, self.all_regions() & self.far
+        self.assertGreaterEqual(len(near), 3)
+        self.assertGreaterEqual(len(far), 3)
+        self.assertEqual(self.host.list("optimized"), near | far)
+        node1 = self.host.sh("cat /sys/devices/system/node/node1/cpulist")
+        for core, table in zip(self.host.snp()["cores"], self.host.tables()):
+            own = far if set(core["cpus"]) <= machine.regions(node1) else near
+            self.assertEqual(table, own, f"core of CPUs {core['cpus']}")
         self.assertAllOptimized()
-        for table in self.host.tables():
-            self.assertFalse(table & self.far)
+
+    def test_memory_of_the_other_node_comes_back(self):
+        """A VM whose CPUs are all of one node has memory of both."""
+        before = self.host.read("optimized")
+        cpus = self.host.sh("cat /sys/devices/system/node/node0/cpulist")
+        self.host.sh(f"taskset -pc {cpus} $$")
+        try:
+            vm = self.start_vm("-r 5 -p 64")
+        finally:
+            self.host.sh("taskset -pc 0-3 $$")
+        dark = machine.regions(before) - self.host.list("optimized")
+        self.assertTrue(dark & self.far and dark - self.far, machine.ranges(dark))
+        vm.end()
+        self.host.wait_optimized(before)
+        self.assertAllOptimized()
 
     def test_a_vm_has_its_memory_there(self):
         before, optimized = self.host.snp()["closed"], self.host.read("optimized")
