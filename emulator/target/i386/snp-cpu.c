@@ -30,7 +30,7 @@
 /* KVM offers no SEV without these. */
 #define SVM_EDX                 (CPUID_SVM_NPT | CPUID_SVM_LBRV | \
                                  CPUID_SVM_NRIPSAVE | CPUID_SVM_FLUSHASID | \
-                                 CPUID_SVM_DECODEASSIST | CPUID_SVM_VGIF)
+                                 CPUID_SVM_DECODEASSIST)
 
 #define MSR_SYSCFG              0xc0010010
 #define MSR_HWCR                0xc0010015
