@@ -64,6 +64,8 @@ class Runner:
         verdict = VERDICTS.get(status, "fail")
         if splats:
             verdict = "fail"
+        if splats or verdict == "timeout":
+            # What the test left behind would be in the way of the next.
             self.down()
         return verdict, seconds, reason(verdict, status, splats, output)
 
