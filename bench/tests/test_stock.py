@@ -2,7 +2,9 @@
 """Debian's own kernel, which knows nothing of this project."""
 
 import os
+import unittest
 
+import host as hosts
 import machine
 from tests import case
 
@@ -36,3 +38,28 @@ class TestStockContiguous(case.HostCase):
         self.assertConsole(r"kvm_amd: SEV-SNP enabled")
         self.assertNoComplaint()
         self.start_vm("-r 1 -p 64").end()
+
+
+class TestBootTime(unittest.TestCase):
+    """A boot costs at most half as much again as one of the same machine without SNP."""
+
+    RATIO = 1.5
+
+    def boot(self, snp):
+        """CPU time, in ticks, until init takes commands."""
+        host = hosts.Host(f"test_stock.TestBootTime.{snp}", cores=2, threads=2, snp=snp)
+        self.addCleanup(host.stop)
+        host.start()
+        with open(f"/proc/{host.process.pid}/stat") as stat:
+            ran = sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+        self.assertEqual(host.poweroff(), 0)
+        return ran
+
+    def test_boot(self):
+        # What else the machine does can only add to it: the least of each counts.
+        times = {True: [], False: []}
+        for snp in (True, False) * 3:
+            times[snp].append(self.boot(snp))
+        ratio = min(times[True]) / min(times[False])
+        self.notes = [f"with SNP {ratio:.2f} times the CPU time of a boot without"]
+        self.assertLessEqual(ratio, self.RATIO, times)
