@@ -7,7 +7,6 @@
  * and on a host with no more than 2TB there is one for all.  On cores whose
  * window does not cover a region, writes to it are checked.
  */
-#include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/nodemask.h>
 #include <linux/slab.h>
@@ -48,41 +47,63 @@ void rmpopt_keep_covered(unsigned int cpu, unsigned long *regions)
 	bitmap_clear(regions, end, RMPOPT_REGIONS - end);
 }
 
-/* What the window from @first is worth: the more memory, and the nearer */
-static u64 rmpopt_window_worth(const struct rmpopt_memory *memory, unsigned int nr,
-			       unsigned int first)
+/* What is in a window: the regions with memory, and the sum of their distances */
+struct rmpopt_content {
+	u64 regions;
+	u64 distance;
+};
+
+static struct rmpopt_content rmpopt_window_content(const struct rmpopt_memory *memory,
+						   unsigned int nr, unsigned int first)
 {
-	u64 worth = 0;
+	struct rmpopt_content content = { };
 
 	for (; nr--; memory++) {
 		unsigned int begin = max(memory->first, first);
 		unsigned int end = min(memory->end, first + RMPOPT_WINDOW);
 
-		if (begin < end)
-			worth += (u64)(end - begin) * (U8_MAX + 1 - memory->distance);
+		if (begin < end) {
+			content.regions += end - begin;
+			content.distance += (u64)(end - begin) * memory->distance;
+		}
 	}
 
-	return worth;
+	return content;
+}
+
+/* Whether @a has the lower average distance, or the same and more memory */
+static bool rmpopt_content_better(struct rmpopt_content a, struct rmpopt_content b)
+{
+	u64 ab = a.distance * b.regions, ba = b.distance * a.regions;
+
+	if (!a.regions || !b.regions || ab == ba)
+		return a.regions > b.regions;
+
+	return ab < ba;
 }
 
 /*
- * The window with the lowest average distance, where what is no memory counts
- * as farther than any.  As it slides, the average only turns where the window
- * begins with the memory of a node, or ends with it: no need to try the rest.
+ * The window, within the physical memory, with the lowest average distance.  As
+ * it slides, the average only turns where the window begins with the memory of
+ * a node, or ends with it: no need to try the rest.
  */
 static unsigned int rmpopt_best_window(const struct rmpopt_memory *memory, unsigned int nr)
 {
-	unsigned int i, best = 0;
-	u64 most = rmpopt_window_worth(memory, nr, 0);
+	unsigned int i, first, last = 0, best = 0;
+	struct rmpopt_content most = rmpopt_window_content(memory, nr, 0);
+
+	for (i = 0; i < nr; i++)
+		last = max(last, max(memory[i].end, RMPOPT_WINDOW) - RMPOPT_WINDOW);
 
 	for (i = 0; i < 2 * nr; i++) {
-		unsigned int end = max(memory[i / 2].end, RMPOPT_WINDOW);
-		unsigned int first = i % 2 ? end - RMPOPT_WINDOW :
-				     min(memory[i / 2].first, RMPOPT_REGIONS - RMPOPT_WINDOW);
-		u64 worth = rmpopt_window_worth(memory, nr, first);
+		struct rmpopt_content content;
 
-		if (worth > most || (worth == most && first < best)) {
-			most = worth;
+		first = i % 2 ? max(memory[i / 2].end, RMPOPT_WINDOW) - RMPOPT_WINDOW :
+				min(memory[i / 2].first, last);
+		content = rmpopt_window_content(memory, nr, first);
+		if (rmpopt_content_better(content, most) ||
+		    (first < best && !rmpopt_content_better(most, content))) {
+			most = content;
 			best = first;
 		}
 	}
@@ -104,7 +125,7 @@ static unsigned int rmpopt_memory_of_nodes(struct rmpopt_memory *memory, int fro
 		memory[nr++] = (struct rmpopt_memory) {
 			.first = first,
 			.end = min(last + 1, RMPOPT_REGIONS),
-			.distance = min(node_distance(from, node), U8_MAX),
+			.distance = node_distance(from, node),
 		};
 	}
 

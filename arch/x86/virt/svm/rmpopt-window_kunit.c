@@ -78,13 +78,13 @@ static void rmpopt_window_holes(struct kunit *test)
 {
 	/* The second node's memory is far up, and little: still its own. */
 	const struct rmpopt_memory second[] = { { 0, 4, REMOTE }, { TB(3), TB(3) + 4, LOCAL } };
-	/* A lot that is not quite so near is worth more than a bit that is. */
+	/* ... even if less of the first node's is in the window then. */
 	const struct rmpopt_memory bit[] = { { 0, TB(2), SOCKET }, { TB(3), TB(3) + 4, LOCAL } };
 	/* The memory of one node is in between that of the other. */
 	const struct rmpopt_memory around[] = { { TB(2), TB(7), REMOTE }, { TB(4), TB(5), LOCAL } };
 
 	rmpopt_expect_window(test, TB(1) + 4, second);
-	rmpopt_expect_window(test, 0, bit);
+	rmpopt_expect_window(test, TB(1) + 4, bit);
 	rmpopt_expect_window(test, TB(3), around);
 }
 
