@@ -16,9 +16,9 @@
  *
  * Linux hands out memory from one place as long as it can.  To get pages in
  * several regions, as a VM on a host with other tenants would, the pages are
- * asked for in parts and some huge pages are taken after each part, until the
- * RMPOPT table of CPU 0 shows that enough regions are gone.  Where there is no
- * such table to read, there are as many parts as regions.
+ * asked for in parts and some huge pages are taken after each part, until enough
+ * regions are no longer optimized.  Where there is no RMPOPT, there are as many
+ * parts as regions.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -39,7 +39,7 @@
 #define PARTS		12		/* at most */
 #define HUGE_STEP	256		/* huge pages of 2MB taken after a part */
 #define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-#define TABLE		"/sys/devices/system/cpu/cpu0/rmpopt/regions"
+#define OPTIMIZED	"/sys/devices/system/cpu/rmpopt/optimized"
 
 struct vm {
 	int kvm;
@@ -69,10 +69,10 @@ static long set_huge_pages(unsigned long count)
 	return got;
 }
 
-/* Regions that CPU 0 has optimized, or -1 */
+/* Regions that are optimized, or -1 */
 static int optimized(void)
 {
-	FILE *file = fopen(TABLE, "r");
+	FILE *file = fopen(OPTIMIZED, "r");
 	int first, last, count = 0;
 
 	if (!file)
