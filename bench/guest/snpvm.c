@@ -4,10 +4,11 @@
  * launch commands, with private memory from guest_memfd in several 1GB regions,
  * hold it, and end.
  *
- *   snpvm [-r REGIONS] [-p PAGES] [-u]
+ *   snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]
  *
  * -r  how many optimized regions the memory is to take away (default 3)
  * -p  private pages in each part of the memory (default 512)
+ * -n  the NUMA node to have the memory from
  * -u  stop in the middle of the launch instead of finishing it
  *
  * Prints "ready PAGES" when the VM is as asked for.  It then reads standard
@@ -31,8 +32,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <linux/kvm.h>
+#include <linux/mempolicy.h>
 
 #define PAGE		4096UL
 #define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
@@ -52,6 +55,14 @@ struct vm {
 	unsigned long part;
 	unsigned long launched;		/* private pages */
 };
+
+static void use_node(unsigned int node)
+{
+	unsigned long nodes = 1UL << node;
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes)))
+		err(1, "node %u", node);
+}
 
 static long set_huge_pages(unsigned long count)
 {
@@ -193,7 +204,7 @@ int main(int argc, char **argv)
 	char line[32];
 	int option;
 
-	while ((option = getopt(argc, argv, "r:p:u")) != -1) {
+	while ((option = getopt(argc, argv, "r:p:n:u")) != -1) {
 		switch (option) {
 		case 'r':
 			regions = atoi(optarg);
@@ -201,11 +212,14 @@ int main(int argc, char **argv)
 		case 'p':
 			pages = atoi(optarg);
 			break;
+		case 'n':
+			use_node(atoi(optarg));
+			break;
 		case 'u':
 			finish = false;
 			break;
 		default:
-			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-u]");
+			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]");
 		}
 	}
 	if (regions < 1 || regions > PARTS || pages < 1)
