@@ -10,14 +10,23 @@
 /* Regions of so many TB */
 #define TB(x)	((x) * (SZ_1T / RMPOPT_REGION_SIZE))
 
-#define rmpopt_expect_window(test, window, memory)	\
-	KUNIT_EXPECT_EQ(test, rmpopt_best_window(memory, ARRAY_SIZE(memory)), window)
+/* @memory ends with a node that has none. */
+static void rmpopt_expect_window(struct kunit *test, unsigned int window,
+				 const struct rmpopt_memory *memory)
+{
+	unsigned int nr = 0;
+
+	while (memory[nr].end)
+		nr++;
+
+	KUNIT_EXPECT_EQ(test, rmpopt_best_window(memory, nr), window);
+}
 
 static void rmpopt_window_one_node(struct kunit *test)
 {
-	const struct rmpopt_memory small[] = { { 0, 6, LOCAL } };
-	const struct rmpopt_memory full[] = { { 0, TB(2), LOCAL } };
-	const struct rmpopt_memory large[] = { { 0, TB(6), LOCAL } };
+	const struct rmpopt_memory small[] = { { 0, 6, LOCAL }, { } };
+	const struct rmpopt_memory full[] = { { 0, TB(2), LOCAL }, { } };
+	const struct rmpopt_memory large[] = { { 0, TB(6), LOCAL }, { } };
 
 	rmpopt_expect_window(test, 0, small);
 	rmpopt_expect_window(test, 0, full);
@@ -28,9 +37,15 @@ static void rmpopt_window_one_node(struct kunit *test)
 /* Everything fits: one window for all, however far it is. */
 static void rmpopt_window_for_all(struct kunit *test)
 {
-	const struct rmpopt_memory first[] = { { 0, TB(1), LOCAL }, { TB(1), TB(2), REMOTE } };
-	const struct rmpopt_memory second[] = { { 0, TB(1), REMOTE }, { TB(1), TB(2), LOCAL } };
-	const struct rmpopt_memory none[] = { { 0, TB(1), REMOTE }, { TB(1), TB(2), SOCKET } };
+	const struct rmpopt_memory first[] = {
+		{ 0, TB(1), LOCAL }, { TB(1), TB(2), REMOTE }, { },
+	};
+	const struct rmpopt_memory second[] = {
+		{ 0, TB(1), REMOTE }, { TB(1), TB(2), LOCAL }, { },
+	};
+	const struct rmpopt_memory none[] = {
+		{ 0, TB(1), REMOTE }, { TB(1), TB(2), SOCKET }, { },
+	};
 
 	rmpopt_expect_window(test, 0, first);
 	rmpopt_expect_window(test, 0, second);
@@ -40,11 +55,15 @@ static void rmpopt_window_for_all(struct kunit *test)
 
 static void rmpopt_window_two_nodes(struct kunit *test)
 {
-	const struct rmpopt_memory first[] = { { 0, TB(2), LOCAL }, { TB(2), TB(4), REMOTE } };
-	const struct rmpopt_memory second[] = { { 0, TB(2), REMOTE }, { TB(2), TB(4), LOCAL } };
+	const struct rmpopt_memory first[] = {
+		{ 0, TB(2), LOCAL }, { TB(2), TB(4), REMOTE }, { },
+	};
+	const struct rmpopt_memory second[] = {
+		{ 0, TB(2), REMOTE }, { TB(2), TB(4), LOCAL }, { },
+	};
 	/* 1.5TB each: one has room for a part of the other's */
 	const struct rmpopt_memory part[] = {
-		{ 0, TB(3) / 2, REMOTE }, { TB(3) / 2, TB(3), LOCAL },
+		{ 0, TB(3) / 2, REMOTE }, { TB(3) / 2, TB(3), LOCAL }, { },
 	};
 
 	rmpopt_expect_window(test, 0, first);
@@ -58,7 +77,7 @@ static void rmpopt_window_eight_nodes(struct kunit *test)
 	static const unsigned int windows[] = {
 		0, 0, TB(1), TB(2), TB(4), TB(4), TB(5), TB(6),
 	};
-	struct rmpopt_memory memory[8];
+	struct rmpopt_memory memory[9] = { };
 	unsigned int node, other;
 
 	for (node = 0; node < 8; node++) {
@@ -77,11 +96,17 @@ static void rmpopt_window_eight_nodes(struct kunit *test)
 static void rmpopt_window_holes(struct kunit *test)
 {
 	/* The second node's memory is far up, and little: still its own. */
-	const struct rmpopt_memory second[] = { { 0, 4, REMOTE }, { TB(3), TB(3) + 4, LOCAL } };
+	const struct rmpopt_memory second[] = {
+		{ 0, 4, REMOTE }, { TB(3), TB(3) + 4, LOCAL }, { },
+	};
 	/* ... even if less of the first node's is in the window then. */
-	const struct rmpopt_memory bit[] = { { 0, TB(2), SOCKET }, { TB(3), TB(3) + 4, LOCAL } };
+	const struct rmpopt_memory bit[] = {
+		{ 0, TB(2), SOCKET }, { TB(3), TB(3) + 4, LOCAL }, { },
+	};
 	/* The memory of one node is in between that of the other. */
-	const struct rmpopt_memory around[] = { { TB(2), TB(7), REMOTE }, { TB(4), TB(5), LOCAL } };
+	const struct rmpopt_memory around[] = {
+		{ TB(2), TB(7), REMOTE }, { TB(4), TB(5), LOCAL }, { },
+	};
 
 	rmpopt_expect_window(test, TB(1) + 4, second);
 	rmpopt_expect_window(test, TB(1) + 4, bit);
@@ -91,9 +116,15 @@ static void rmpopt_window_holes(struct kunit *test)
 /* More than 2TB in one node, and up to the end of what is handled */
 static void rmpopt_window_large_nodes(struct kunit *test)
 {
-	const struct rmpopt_memory first[] = { { 0, TB(8), LOCAL }, { TB(8), TB(16), REMOTE } };
-	const struct rmpopt_memory second[] = { { 0, TB(8), REMOTE }, { TB(8), TB(16), LOCAL } };
-	const struct rmpopt_memory last[] = { { 0, TB(2), REMOTE }, { TB(15), TB(16), LOCAL } };
+	const struct rmpopt_memory first[] = {
+		{ 0, TB(8), LOCAL }, { TB(8), TB(16), REMOTE }, { },
+	};
+	const struct rmpopt_memory second[] = {
+		{ 0, TB(8), REMOTE }, { TB(8), TB(16), LOCAL }, { },
+	};
+	const struct rmpopt_memory last[] = {
+		{ 0, TB(2), REMOTE }, { TB(15), TB(16), LOCAL }, { },
+	};
 
 	rmpopt_expect_window(test, 0, first);
 	rmpopt_expect_window(test, TB(8), second);
