@@ -67,6 +67,9 @@ static u64 loop_rsp;		/* the stack where the guest's loop begins */
 
 static u64 next(void)
 {
+	/* It is in the guest's memory, of which a page may come back empty. */
+	if (!rng)
+		rng = state->seed + state->trapped;
 	rng ^= rng << 13;
 	rng ^= rng >> 7;
 	rng ^= rng << 17;

@@ -99,6 +99,19 @@ static void scramble_page(uint32_t asid, hwaddr spa)
                         page, sizeof(page));
 }
 
+/* There is nothing to hide where there is no RAM, and to write has effects. */
+static bool is_ram(hwaddr spa)
+{
+    hwaddr off, len = SNP_4K_SIZE;
+    MemoryRegion *mr;
+
+    RCU_READ_LOCK_GUARD();
+    mr = address_space_translate(&address_space_memory, spa, &off, &len, true,
+                                 MEMTXATTRS_UNSPECIFIED);
+    return len == SNP_4K_SIZE &&
+           memory_access_is_direct(mr, true, MEMTXATTRS_UNSPECIFIED);
+}
+
 bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len)
 {
     hwaddr end = spa + len;
@@ -108,7 +121,7 @@ bool snp_memory_show(uint32_t asid, hwaddr spa, uint64_t len)
         uint16_t *now = owner_of(spa);
 
         /* The RMP has only one view, ours. */
-        if (now && *now != asid && !snp_rmp_holds(spa)) {
+        if (now && *now != asid && !snp_rmp_holds(spa) && is_ram(spa)) {
             scramble_page(*now, spa);
             scramble_page(asid, spa);
             qatomic_set(now, asid);

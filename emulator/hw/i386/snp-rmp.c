@@ -129,7 +129,9 @@ bool snp_rmp_write(hwaddr spa, uint64_t entry)
     size = (entry | old) & RMP_2M ? SNP_2M_SIZE : SNP_4K_SIZE;
     if (snp_memory_show(FIELD_EX64(entry, RMP, ASID) *
                         !!(entry & RMP_ASSIGNED), spa & -size, size) ||
-        entry & ~old & RMP_ASSIGNED) {
+        entry & ~old & RMP_ASSIGNED ||
+        (old & RMP_ASSIGNED &&
+         (old & ~entry || (old ^ entry) & ~(uint64_t)RMP_VALIDATED))) {
         flush_tlbs();
     }
     return true;
@@ -143,7 +145,7 @@ void snp_rmp_smash(hwaddr spa)
 
     for (i = PAGES_PER_2M; i-- > 0; ) {
         /* Firmware pages have no guest address. */
-        uint64_t gpa = e & RMP_GPA ? i * SNP_4K_SIZE : 0;
+        uint64_t gpa = FIELD_EX64(e, RMP, ASID) ? i * SNP_4K_SIZE : 0;
 
         store(addr + i * ENTRY_SIZE, (e & ~RMP_2M) + gpa);
     }

@@ -18,6 +18,7 @@
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
 #include "tcg/helper-tcg.h"
+#include "tcg/tcg.h"
 #include "hw/i386/snp.h"
 #include "sev_helper.h"
 #include "trace.h"
@@ -31,6 +32,26 @@ static uint64_t control(CPUX86State *env, hwaddr field)
 
 #define CONTROL(env, field) control(env, offsetof(struct vmcb, control.field))
 
+typedef struct {
+    hwaddr spa;
+    uint32_t asid;
+} View;
+
+static void show(CPUState *cs, View view)
+{
+    QEMU_LOCK_GUARD(&snp_rmp_lock);
+    if (snp_memory_show(view.asid, view.spa, 1)) {
+        tlb_flush_all_cpus_synced(cs);
+    }
+}
+
+static void show_later(CPUState *cs, run_on_cpu_data data)
+{
+    g_autofree View *view = data.host_ptr;
+
+    show(cs, *view);
+}
+
 /*
  * Nobody else may use the page while it changes, and no TLB may have it after.
  * This is what ptw_setl_slow() does for its own reasons.
@@ -39,22 +60,31 @@ void sev_show(CPUX86State *env, hwaddr spa, uint32_t asid)
 {
     CPUState *cs = env_cpu(env);
     bool locked = bql_locked();
+    View view = { spa, asid };
 
     if (snp_memory_owner(spa) == asid) {
         return;
+    }
+    if (cpu_in_exclusive_context(cs)) {
+        show(cs, view);
+        return;
+    }
+    /* Others may wait for a page that is locked during the translation. */
+    if (tcg_ctx->gen_tb) {
+        async_safe_run_on_cpu(cs, show_later,
+                              RUN_ON_CPU_HOST_PTR(g_memdup2(&view,
+                                                            sizeof(view))));
+        cpu_loop_exit(cs);
     }
     if (locked) {
         bql_unlock();
     }
     cpu_exec_end(cs);
     start_exclusive();
-    WITH_QEMU_LOCK_GUARD(&snp_rmp_lock) {
-        if (snp_memory_show(asid, spa, 1)) {
-            tlb_flush_all_cpus_synced(cs);
-        }
-    }
+    show(cs, view);
+    /* Who wants another view waits until this CPU has had its access. */
+    qatomic_set(&cs->running, true);
     end_exclusive();
-    cpu_exec_start(cs);
     if (locked) {
         bql_lock();
     }
@@ -108,6 +138,7 @@ bool sev_vmrun(CPUX86State *env)
     }
     snp->status = 0;
     snp->asid = asid;
+    snp->validating = false;
     if (!(ctl & SVM_SEV_ENABLED)) {
         return !(ctl & SVM_SEV_ES_ENABLED);
     }

@@ -174,6 +174,7 @@ static uint32_t own_page(CPUX86State *env, bool large, hwaddr *spa,
     }
     if (!large && *entry & RMP_2M) {
         /* So that the hypervisor splits it */
+        env->snp->validating = false;
         x86_stq_phys(cs, env->vm_vmcb +
                      offsetof(struct vmcb, control.exit_info_2),
                      (*entry & RMP_GPA) + (*spa & (SNP_2M_SIZE - 1)));
@@ -216,6 +217,10 @@ static void pvalidate(CPUX86State *env, uintptr_t ra)
     env->snp->validating = true;
     status = own_page(env, large, &spa, &entry, ra);
     env->snp->validating = false;
+    if (!(status == SUCCESS ? validate : entry & RMP_VALIDATED)) {
+        /* What was only mapped to validate it must not remain. */
+        tlb_flush(env_cpu(env));
+    }
     if (status == SUCCESS) {
         same = !(entry & RMP_VALIDATED) == !validate;
         if (!same) {
@@ -239,6 +244,7 @@ static void rmpadjust(CPUX86State *env, uintptr_t ra)
     uint32_t status;
     hwaddr spa = 0;
 
+    sev_show(env, env->snp->vmsa, env->snp->asid);
     vmpl = x86_ldub_phys(env_cpu(env), env->snp->vmsa +
                          offsetof(struct vmcb_es_save_area, save.vmpl));
     if (attr >> 17 || target > 3) {
