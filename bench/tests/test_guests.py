@@ -36,6 +36,9 @@ class Selftests(KtapCase):
     def test_snp_guest(self):
         self.run_selftest("snp_guest_test")
 
+    def test_host_reads_a_guest(self):
+        self.run_selftest("sev_view_test")
+
     def test_random_guest(self):
         self.run_selftest("snp_fuzz_test -t 5")
 

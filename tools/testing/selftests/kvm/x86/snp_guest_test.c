@@ -285,8 +285,12 @@ static void guest_instructions(void)
 	GUEST_ASSERT(!unchanged);
 	GUEST_ASSERT_EQ(pvalidate(gva, RMP_4K, false, &unchanged), SNP_INSN_SUCCESS);
 	GUEST_ASSERT(unchanged);
-	GUEST_ASSERT_EQ(pvalidate(gva, RMP_4K, true, &unchanged), SNP_INSN_SUCCESS);
-	GUEST_ASSERT(!unchanged);
+
+	/* Nor did it make the page accessible: #VC, which validates it. */
+	snp_fault_in.enabled = true;
+	WRITE_ONCE(*page_private(0), 0);
+	GUEST_ASSERT_EQ(snp_fault_in.nr, 1);
+	snp_fault_in.enabled = false;
 	fill(page_private(0), FROM_GUEST, 0);
 
 	/* VMPL0 rules over the others and not over itself. */
