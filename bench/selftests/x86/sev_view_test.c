@@ -90,7 +90,19 @@ static void run_beside_reader(struct kvm_vcpu *vcpu, struct kvm_vcpu *other, voi
 	pthread_join(reader, NULL);
 }
 
-TEST_TIMEOUT(data, TIMEOUT_S)
+FIXTURE(sev_view)
+{
+};
+
+FIXTURE_SETUP(sev_view)
+{
+}
+
+FIXTURE_TEARDOWN(sev_view)
+{
+}
+
+TEST_F_TIMEOUT(sev_view, data, TIMEOUT_S)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = vm_sev_create_with_one_vcpu(KVM_X86_SEV_VM, guest_use, &vcpu);
@@ -104,7 +116,7 @@ TEST_TIMEOUT(data, TIMEOUT_S)
 }
 
 /* The second page of an instruction is read, the first one written to. */
-TEST_TIMEOUT(instruction_on_two_pages, TIMEOUT_S)
+TEST_F_TIMEOUT(sev_view, instruction_on_two_pages, TIMEOUT_S)
 {
 	struct vm_shape shape = { .mode = VM_MODE_DEFAULT, .type = KVM_X86_SEV_VM };
 	struct kvm_vcpu *vcpus[2];
