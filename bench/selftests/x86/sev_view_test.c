@@ -102,7 +102,7 @@ FIXTURE_TEARDOWN(sev_view)
 {
 }
 
-TEST_F_TIMEOUT(sev_view, data, TIMEOUT_S)
+TEST_F_TIMEOUT(sev_view, values, TIMEOUT_S)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = vm_sev_create_with_one_vcpu(KVM_X86_SEV_VM, guest_use, &vcpu);
