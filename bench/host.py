@@ -65,10 +65,12 @@ class Host(machine.Machine):
         return [set(core["regions"]) for core in self.snp()["cores"]]
 
     def windows(self):
-        """The regions that each core's table can have."""
-        lists = self.sh(";".join(f"cat /sys/devices/system/cpu/cpu{core['cpus'][0]}/rmpopt/window"
-                                 for core in self.snp()["cores"]))
-        return [machine.regions(line) for line in lists.splitlines()]
+        """The regions that each core's table can have; none if it is offline."""
+        files = [[f"/sys/devices/system/cpu/cpu{cpu}/rmpopt/window" for cpu in core["cpus"]]
+                 for core in self.snp()["cores"]]
+        lists = self.sh(";".join("{ " + " || ".join(f"cat {file} 2>/dev/null" for file in core) +
+                                 " || echo offline; }" for core in files))
+        return [machine.regions(line.replace("offline", "")) for line in lists.split("\n")]
 
     def per_core(self):
         present = self.list("regions")
