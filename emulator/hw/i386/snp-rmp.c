@@ -129,9 +129,8 @@ bool snp_rmp_write(hwaddr spa, uint64_t entry)
     size = (entry | old) & RMP_2M ? SNP_2M_SIZE : SNP_4K_SIZE;
     if (snp_memory_show(FIELD_EX64(entry, RMP, ASID) *
                         !!(entry & RMP_ASSIGNED), spa & -size, size) ||
-        entry & ~old & RMP_ASSIGNED ||
-        (old & RMP_ASSIGNED &&
-         (old & ~entry || (old ^ entry) & ~(uint64_t)RMP_VALIDATED))) {
+        ((old | entry) & RMP_ASSIGNED &&
+         (old ^ entry) & ~(entry & RMP_VALIDATED))) {
         flush_tlbs();
     }
     return true;

@@ -187,21 +187,18 @@ static uint32_t own_page(CPUX86State *env, bool large, hwaddr *spa,
 
 /* If the hypervisor has changed @entry since it was read, start anew. */
 static void change_page(CPUX86State *env, hwaddr spa, uint64_t entry,
-                        uint64_t set, uint64_t clear, uintptr_t ra)
+                        uint64_t new, uintptr_t ra)
 {
     bool same;
 
     WITH_QEMU_LOCK_GUARD(&snp_rmp_lock) {
         same = snp_rmp_read(spa) == entry;
         if (same) {
-            snp_rmp_write(spa, (entry & ~clear) | set);
+            snp_rmp_write(spa, new);
         }
     }
     if (!same) {
         cpu_loop_exit_restore(env_cpu(env), ra);
-    }
-    if (clear) {
-        tlb_flush_all_cpus_synced(env_cpu(env));
     }
 }
 
@@ -224,8 +221,7 @@ static void pvalidate(CPUX86State *env, uintptr_t ra)
     if (status == SUCCESS) {
         same = !(entry & RMP_VALIDATED) == !validate;
         if (!same) {
-            change_page(env, spa, entry, validate ? RMP_VALIDATED : 0,
-                        validate ? 0 : RMP_VALIDATED, ra);
+            change_page(env, spa, entry, entry ^ RMP_VALIDATED, ra);
         }
     }
     trace_snp_pvalidate(env_cpu(env)->cpu_index, env->regs[R_EAX], spa,
@@ -255,8 +251,8 @@ static void rmpadjust(CPUX86State *env, uintptr_t ra)
         status = own_page(env, large, &spa, &entry, ra);
     }
     if (status == SUCCESS && !vmpl) {
-        change_page(env, spa, entry, vmsa ? RMP_VMSA : 0,
-                    vmsa ? 0 : RMP_VMSA, ra);
+        change_page(env, spa, entry,
+                    vmsa ? entry | RMP_VMSA : entry & ~RMP_VMSA, ra);
     }
     trace_snp_rmpadjust(env_cpu(env)->cpu_index, env->regs[R_EAX], spa, attr,
                         status);
