@@ -291,6 +291,11 @@ static void guest_instructions(void)
 	WRITE_ONCE(*page_private(0), 0);
 	GUEST_ASSERT_EQ(snp_fault_in.nr, 1);
 	snp_fault_in.enabled = false;
+
+	GUEST_ASSERT_EQ(pvalidate(gva, RMP_4K, false, &unchanged), SNP_INSN_SUCCESS);
+	GUEST_ASSERT(!unchanged);
+	GUEST_ASSERT_EQ(pvalidate(gva, RMP_4K, true, &unchanged), SNP_INSN_SUCCESS);
+	GUEST_ASSERT(!unchanged);
 	fill(page_private(0), FROM_GUEST, 0);
 
 	/* VMPL0 rules over the others and not over itself. */
