@@ -64,6 +64,10 @@ class Host(machine.Machine):
         """The RMPOPT table of each core, as the emulated hardware has it."""
         return [set(core["regions"]) for core in self.snp()["cores"]]
 
+    def dark(self, before):
+        """Of the regions of a list as sysfs has it, those that no core has any more."""
+        return machine.regions(before) - set.union(*self.tables())
+
     def windows(self):
         """The regions that each core's table can have; none if it is offline."""
         files = [[f"/sys/devices/system/cpu/cpu{cpu}/rmpopt/window" for cpu in core["cpus"]]

@@ -77,7 +77,7 @@ class HostCase(unittest.TestCase):
         """A VM takes its regions from every core, and all come back."""
         before, rescanned = self.host.read("optimized"), self.host.number("rescanned")
         vm = self.start_vm(options)
-        dark = machine.regions(before) - set.union(*self.host.tables())
+        dark = self.host.dark(before)
         self.assertGreaterEqual(len(dark), 3)
         self.assertEqual(self.host.list("optimized") & dark, set())
         vm.end()

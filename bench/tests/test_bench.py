@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import machine
+from tests.trees import LINUX, QEMU, base, git
 
 
 # What checkpatch does not know: MAINTAINERS comes last in the series, tracepoint
@@ -95,28 +96,19 @@ class TestHang(unittest.TestCase):
 
 
 class TestTrees(unittest.TestCase):
-    def git(self, tree, *words):
-        return subprocess.run(["git", "-C", os.path.join(machine.BUILD, tree), *words],
-                              capture_output=True, text=True, check=True).stdout
-
     def test_commits_give_back_the_pristine_tree(self):
         """Commits are made backwards, so the first one's parent is computed."""
-        for tree in "linux", "qemu":
-            with open(os.path.join(machine.BUILD, tree, ".git", "pristine")) as file:
-                base = file.read().strip()
-            first = self.git(tree, "rev-list", "--reverse", f"{base}..HEAD").split()[0]
-            self.assertEqual(self.git(tree, "rev-parse", f"{first}^").strip(), base)
-            self.assertTrue(self.git(tree, "show", "--stat", first))
+        for tree in LINUX, QEMU:
+            first = git("rev-list", "--reverse", f"{base(tree)}..HEAD", tree=tree).split()[0]
+            self.assertEqual(git("rev-parse", f"{first}^", tree=tree), base(tree))
+            self.assertTrue(git("show", "--stat", first, tree=tree))
 
     def test_checkpatch(self):
-        linux = os.path.join(machine.BUILD, "linux")
-        with open(os.path.join(linux, ".git", "pristine")) as file:
-            base = file.read().strip()
-        for commit in self.git("linux", "rev-list", f"{base}..HEAD").split():
-            patch = self.git("linux", "format-patch", "-1", "--stdout", commit)
+        for commit in git("rev-list", f"{base()}..HEAD").split():
+            patch = git("format-patch", "-1", "--stdout", commit)
             ignored = [types for sign, types in EXCEPTIONS.items() if sign in patch]
             done = subprocess.run(
-                [os.path.join(linux, "scripts", "checkpatch.pl"), "--strict", "--no-tree",
+                [os.path.join(LINUX, "scripts", "checkpatch.pl"), "--strict", "--no-tree",
                  "--no-signoff", "--quiet", "--ignore", ",".join(ignored), "-"], input=patch,
-                cwd=linux, capture_output=True, text=True, check=False)
+                cwd=LINUX, capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 0, done.stdout)

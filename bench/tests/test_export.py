@@ -12,20 +12,16 @@ import tempfile
 import unittest
 
 import machine
+from tests.trees import LINUX, base, git
 
-LINUX = os.path.join(machine.BUILD, "linux")
 DOCUMENT = "Documentation/virt/kvm/x86/amd-rmpopt.rst"
 ABI = "Documentation/ABI/testing/sysfs-devices-system-cpu-rmpopt"
 NAME, ADDRESS = "Zoë Throwaway", "zoe@example.org"
 
 
-def run(*command, check=True, **options):
+def run(*command, **options):
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          check=check, **options)
-
-
-def git(*words, tree=LINUX, **options):
-    return run("git", "-C", tree, *words, **options).stdout.strip()
+                          check=False, **options)
 
 
 def identity(name, address):
@@ -36,13 +32,8 @@ def identity(name, address):
 
 
 def export(directory, name=NAME, address=ADDRESS, **variables):
-    return run(os.path.join(machine.TOP, "scripts", "series"), directory, check=False,
+    return run(os.path.join(machine.TOP, "scripts", "series"), directory,
                env=dict(identity(name, address), **variables))
-
-
-def base():
-    with open(os.path.join(LINUX, ".git", "pristine")) as file:
-        return file.read().strip()
 
 
 def touched():
@@ -142,7 +133,7 @@ class TestExport(unittest.TestCase):
 class TestDocuments(unittest.TestCase):
     def python(self, tool, *words):
         return run("/usr/bin/python3", "-B", os.path.join(LINUX, "tools", "docs", tool), *words,
-                   check=False, cwd=LINUX,
+                   cwd=LINUX,
                    env=dict(os.environ, PATH="/usr/bin:" + os.environ["PATH"], srctree=".",
                             KBUILD_VERBOSE="0", PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8"))
 

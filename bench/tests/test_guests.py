@@ -90,7 +90,7 @@ class TestChecks(case.HostCase):
     def test_pays_for_checks_exactly_where_a_bit_is_clear(self):
         before = self.host.read("optimized")
         vm = self.start_vm()
-        dark = machine.regions(before) - set.union(*self.host.tables())
+        dark = self.host.dark(before)
         light = machine.regions(before) - dark
         mixed = min(dark), min(light)
         self.assertPays(mixed[0], True)

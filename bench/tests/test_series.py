@@ -108,13 +108,13 @@ class TestSeries(case.HostCase):
     def test_two_vms_in_one_region(self):
         before = self.host.read("optimized")
         first = self.start_vm()
-        taken = machine.regions(before) - set.union(*self.host.tables())
+        taken = self.host.dark(before)
         second = self.start_vm()
         rescans = self.host.read("rescans")
         first.end()
         # The first VM's work has been done when its counter says so.
         self.host.wait_for(f'[ $(cat rescans) != {rescans} ] && [ $(cat pending) = 0 ]')
-        shared = machine.regions(before) - set.union(*self.host.tables())
+        shared = self.host.dark(before)
         self.assertTrue(shared & taken, "the two VMs share no region")
         self.assertFalse(self.host.list("optimized") & shared)
         second.end()
@@ -132,7 +132,7 @@ class TestSeries(case.HostCase):
     def test_memory_outlives_its_vm(self):
         before = self.host.read("optimized")
         vm = self.start_vm()
-        dark = machine.regions(before) - set.union(*self.host.tables())
+        dark = self.host.dark(before)
         vm.tell("vm")
         self.assertFalse(set.union(*self.host.tables()) & dark)
         vm.tell("memory")
