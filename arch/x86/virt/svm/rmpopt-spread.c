@@ -197,7 +197,7 @@ void rmpopt_spread(const unsigned long *regions, int but, bool now, ktime_t sinc
 	 * rmpopt_optimized has @regions before this reads rmpopt_cpus.  Pairs
 	 * with the barrier in rmpopt_cpu_online().
 	 */
-	smp_mb__after_atomic();
+	smp_mb();
 
 	for_each_cpu(cpu, rmpopt_cpus) {
 		struct rmpopt_core *core = rmpopt_core_of(cpu);

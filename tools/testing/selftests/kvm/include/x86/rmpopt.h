@@ -12,7 +12,7 @@
 
 #define RMPOPT_SYSFS_CPU	"/sys/devices/system/cpu/"
 #define RMPOPT_SYSFS		RMPOPT_SYSFS_CPU "rmpopt/"
-#define RMPOPT_NR_REGIONS	2048
+#define RMPOPT_NR_REGIONS	16384
 
 /* Nothing takes that long, other than a bug. */
 #define RMPOPT_TIMEOUT_MS	60000
@@ -30,6 +30,9 @@ struct rmpopt_regions rmpopt_read_regions(const char *path);
 
 /* Whether the kernel has RMPOPT and it is not switched off */
 bool rmpopt_is_on(void);
+
+/* Those of @regions that a CPU can have in its table */
+struct rmpopt_regions rmpopt_in_window(const struct rmpopt_regions *regions, int cpu);
 
 /* The regions that the kernel has verified */
 struct rmpopt_regions rmpopt_optimized(void);

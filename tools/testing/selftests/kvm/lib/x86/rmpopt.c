@@ -62,6 +62,20 @@ struct rmpopt_regions rmpopt_read_regions(const char *path)
 	return regions;
 }
 
+struct rmpopt_regions rmpopt_in_window(const struct rmpopt_regions *regions, int cpu)
+{
+	struct rmpopt_regions ret;
+	char path[128];
+	int i;
+
+	snprintf(path, sizeof(path), RMPOPT_SYSFS_CPU "cpu%d/rmpopt/window", cpu);
+	ret = rmpopt_read_regions(path);
+	for (i = 0; i < RMPOPT_NR_REGIONS; i++)
+		ret.bit[i] &= regions->bit[i];
+
+	return ret;
+}
+
 bool rmpopt_is_on(void)
 {
 	char control[16] = "";
