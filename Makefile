@@ -25,6 +25,13 @@ run: initrd emulator
 test: guest-stack emulator
 	@$(S)/test $(TESTS)
 
+## check: what takes long: every commit built and booted, other configurations and
+##        compilers, sparse and coccinelle; 'make test' has the quick checks
+check: initrd emulator
+	@[ "$(SETUP)" = no ] || $(S)/setup check
+	@$(S)/fetch sparse
+	@$(S)/test --check $(TESTS)
+
 ## guest: boot Debian as an SNP guest, by Debian's own QEMU and OVMF, and have it
 ##        report; [VCPUS=1 HOST=ours], HOST=stock for Debian's own host kernel
 guest: guest-stack emulator
@@ -109,5 +116,5 @@ help:
 	@echo "RMPOPT_CACHE=dir moves the cache; SETUP=no installs no packages."
 
 .NOTPARALLEL:
-.PHONY: run test boot tree save series linux-tree qemu-tree kernel emulator selftests \
+.PHONY: run test check boot tree save series linux-tree qemu-tree kernel emulator selftests \
 	initrd guest guest-stack kvm-selftests setup paths clean distclean help

@@ -41,6 +41,31 @@ class Hang(Exception):
     """The guest made no progress, or not enough in its time."""
 
 
+def hardware(cores=4, threads=2, nodes=1, mem="8G", cpu="", machine="", far="", snp=True):
+    """QEMU's arguments for the machine itself: see Machine."""
+    if cores % nodes:
+        raise ValueError(f"CORES={cores} cannot be shared evenly by NODES={nodes}")
+    size = mem_mib(mem) // nodes
+    arguments = [
+        "-machine", ",".join(filter(None, [
+            "q35,hpet=off", "snp-host=on" if snp else "",
+            f"snp-far-node={far}" if far else "", machine])),
+        # TCG has 40 address bits, for 1TB, unless told otherwise.
+        "-cpu", ",".join(filter(None, ["EPYC-Genoa", "check=off",
+                                       "phys-bits=48" if far else "", cpu])),
+        "-smp", f"{cores * threads},sockets={nodes},cores={cores // nodes},threads={threads}",
+        "-m", mem,
+    ]
+    if snp:
+        arguments += ["-device", "amd-iommu,intremap=on", "-device", "amd-psp"]
+    if nodes > 1:
+        for node in range(nodes):
+            arguments += ["-object", f"memory-backend-ram,id=ram{node},size={size}M",
+                          "-numa", f"node,nodeid={node},memdev=ram{node}",
+                          "-numa", f"cpu,node-id={node},socket-id={node}"]
+    return arguments
+
+
 class Machine:
     """One boot of a kernel in the emulator.
 
@@ -65,40 +90,20 @@ class Machine:
         self.dir = os.path.join(tempfile.gettempdir(), f"rmpopt.{os.getpid()}.{id(self):x}")
         self.process = self.qmp = self.serial = None
         self.seen = 0
-        self.command = self._command(kernel, initrd, append, cores, threads,
-                                     nodes, mem, cpu, machine, far, snp, stdio, qemu)
+        self.command = self._command(kernel, initrd, append, stdio, qemu, hardware(
+            cores, threads, nodes, mem, cpu, machine, far, snp))
         self.command += qemu_args
 
-    def _command(self, kernel, initrd, append, cores, threads, nodes, mem, cpu,
-                 machine, far, snp, stdio, qemu):
-        if cores % nodes:
-            raise ValueError(f"CORES={cores} cannot be shared evenly by NODES={nodes}")
-        size = mem_mib(mem) // nodes
+    def _command(self, kernel, initrd, append, stdio, qemu, arguments):
         # A busy PC may not run the emulated CPUs for longer than the kernel waits for
         # a tick, which then says that the timer does not work, and panics.
         cmdline = "console=ttyS0 panic=-1 no_timer_check " + ("rmpopt.agent " if self.agent else "") + append
         command = [
             *qemu, "-name", "rmpopt,debug-threads=on", "-nodefaults", "-display", "none",
-            "-no-reboot",
-            "-accel", "tcg,thread=multi",
-            "-machine", ",".join(filter(None, [
-                "q35,hpet=off", "snp-host=on" if snp else "",
-                f"snp-far-node={far}" if far else "", machine])),
-            # TCG has 40 address bits, for 1TB, unless told otherwise.
-            "-cpu", ",".join(filter(None, ["EPYC-Genoa", "check=off",
-                                           "phys-bits=48" if far else "", cpu])),
-            "-smp", f"{cores * threads},sockets={nodes},cores={cores // nodes},threads={threads}",
-            "-m", mem,
+            "-no-reboot", "-accel", "tcg,thread=multi", *arguments,
             "-kernel", kernel, "-initrd", initrd, "-append", cmdline.strip(),
             "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
         ]
-        if snp:
-            command += ["-device", "amd-iommu,intremap=on", "-device", "amd-psp"]
-        if nodes > 1:
-            for node in range(nodes):
-                command += ["-object", f"memory-backend-ram,id=ram{node},size={size}M",
-                            "-numa", f"node,nodeid={node},memdev=ram{node}",
-                            "-numa", f"cpu,node-id={node},socket-id={node}"]
         if stdio:
             command += ["-chardev", f"stdio,id=console,mux=on,signal=off,logfile={self.log}",
                         "-mon", "chardev=console,mode=readline"]

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A class of tests that share one boot."""
 
+import os
 import re
+import subprocess
+import tempfile
 import unittest
 
 import host as hosts
 import machine
+
+KUNIT = os.path.join(machine.BUILD, "linux", "tools", "testing", "kunit", "kunit.py")
 
 # What an SNP host says when something about SNP is wrong.
 COMPLAINT = re.compile(r"^(?!.*firmware: failed to load).*(SEV|RMP|SNP|PSP|ccp|AMD-Vi|kvm).*"
@@ -84,3 +89,30 @@ class HostCase(unittest.TestCase):
         self.host.wait_optimized(before)
         self.assertAllOptimized()
         return len(dark), self.host.number("rescanned") - rescanned
+
+
+class KtapCase(HostCase):
+    """Reports are judged by the kernel's own parser."""
+
+    settle = False
+
+    def check_ktap(self, report):
+        begin = re.search(r"^.*TAP version", report, re.M)
+        report = report[begin.start():] if begin else "TAP version 14\n" + report
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(report)
+            file.flush()
+            done = subprocess.run(["/usr/bin/python3", KUNIT, "parse", file.name],
+                                  capture_output=True, text=True, check=False)
+        total = re.search(r"Ran (\d+) tests: .*", done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue(total and int(total[1]), done.stdout)
+        self.assertNotRegex(total[0], "failed|crashed|errors")
+        self.notes.append(total[0])
+
+    def check_module(self, name, options=""):
+        self.host.splats()
+        last = self.host.sh("dmesg | tail -n 1")
+        self.host.sh(f"insmod /tests/{name}.ko {options}", timeout=120)
+        # The console may be some lines behind.
+        self.check_ktap(self.host.sh("dmesg").rpartition(last)[2])

@@ -10,17 +10,6 @@ import machine
 from tests.trees import LINUX, QEMU, base, git
 
 
-# What checkpatch does not know: MAINTAINERS comes last in the series, tracepoint
-# headers and the table of CPU features have a layout of their own.  A macro of the
-# SNP guest library takes the name of a field.
-EXCEPTIONS = {
-    "asm/cpufeatures.h": "SPACING",
-    "new file mode": "FILE_PATH_CHANGES",
-    "x86/snp_guest.h": "MACRO_ARG_REUSE",
-    "asm/trace/rmpopt.h": "PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE,SPACING",
-}
-
-
 def make(*words, **variables):
     environment = {key: value for key, value in os.environ.items()
                    if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
@@ -102,13 +91,3 @@ class TestTrees(unittest.TestCase):
             first = git("rev-list", "--reverse", f"{base(tree)}..HEAD", tree=tree).split()[0]
             self.assertEqual(git("rev-parse", f"{first}^", tree=tree), base(tree))
             self.assertTrue(git("show", "--stat", first, tree=tree))
-
-    def test_checkpatch(self):
-        for commit in git("rev-list", f"{base()}..HEAD").split():
-            patch = git("format-patch", "-1", "--stdout", commit)
-            ignored = [types for sign, types in EXCEPTIONS.items() if sign in patch]
-            done = subprocess.run(
-                [os.path.join(LINUX, "scripts", "checkpatch.pl"), "--strict", "--no-tree",
-                 "--no-signoff", "--quiet", "--ignore", ",".join(ignored), "-"], input=patch,
-                cwd=LINUX, capture_output=True, text=True, check=False)
-            self.assertEqual(done.returncode, 0, done.stdout)

@@ -216,10 +216,9 @@ class TestNodes(case.HostCase):
         self.check_vm_life()
 
 
-class WithoutRmpopt(case.HostCase):
+class WithoutRmpopt(case.KtapCase):
     """Hosts where RMPOPT is not used, and say why."""
 
-    settle = False
     busy = False
 
     def check(self, control, reason, snp=True):
@@ -234,6 +233,8 @@ class WithoutRmpopt(case.HostCase):
             self.assertEqual(self.host.rmpopts(), 0)
         self.assertNotEqual(self.host.sh(f"echo on > {hosts.SYSFS}control 2>&1", check=False)[0], 0)
         self.assertEqual(self.host.read("control"), control)
+        self.check_ktap(self.host.sh("snp_rmpopt_test.sh"))
+        self.assertRegex(self.notes[-1], "passed: 1, skipped")
 
 
 class TestSwitchedOff(WithoutRmpopt):
@@ -262,5 +263,3 @@ class TestSnpOff(WithoutRmpopt):
 
     def test_snp_off(self):
         self.check("notsupported", None, snp=False)
-
-

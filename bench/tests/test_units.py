@@ -13,52 +13,55 @@ import host as hosts
 import machine
 from tests import case
 
-KUNIT = os.path.join(machine.BUILD, "linux", "tools", "testing", "kunit", "kunit.py")
 
-
-class KtapCase(case.HostCase):
-    """Reports are judged by the kernel's own parser."""
-
-    settle = False
-
-    def check_ktap(self, report):
-        begin = re.search(r"^.*TAP version", report, re.M)
-        report = report[begin.start():] if begin else "TAP version 14\n" + report
-        with tempfile.NamedTemporaryFile("w") as file:
-            file.write(report)
-            file.flush()
-            done = subprocess.run(["/usr/bin/python3", KUNIT, "parse", file.name],
-                                  capture_output=True, text=True, check=False)
-        total = re.search(r"Ran (\d+) tests: .*", done.stdout)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertTrue(total and int(total[1]), done.stdout)
-        self.assertNotRegex(total[0], "failed|crashed|errors")
-        self.notes.append(total[0])
-
-    def check_module(self, name, options=""):
-        self.host.splats()
-        last = self.host.sh("dmesg | tail -n 1")
-        self.host.sh(f"insmod /tests/{name}.ko {options}", timeout=120)
-        # The console may be some lines behind.
-        self.check_ktap(self.host.sh("dmesg").rpartition(last)[2])
-
-
-class TestKunit(KtapCase):
-    options = {"append": "kunit.enable=1 kunit.filter_glob=rmpopt*"}
+class TestKunit(unittest.TestCase):
+    def kunit(self, *words):
+        path = os.path.dirname(machine.QEMU) + ":" + os.environ["PATH"]
+        return subprocess.run(["/usr/bin/python3", case.KUNIT, *words], capture_output=True,
+                              env=dict(os.environ, PATH=path), stdin=subprocess.DEVNULL,
+                              text=True, check=False, timeout=300)
 
     def test_kunit(self):
-        self.check_ktap(self.host.console())
+        """By kunit.py, in the emulator; RMPOPT is off, because one test wants that."""
+        done = self.kunit("exec", "--arch=x86_64", "--kernel_args=sev=normpopt",
+                          "--build_dir=" + os.path.join(machine.BUILD, "linux", "out"),
+                          "--qemu_config=" + os.path.join(machine.TOP, "bench", "kunit_snp.py"))
+        total = re.search(r"Ran (\d+) tests: passed: (\d+)$", done.stdout, re.M)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue(total and total[1] == total[2], done.stdout)
+        for name in os.listdir(os.path.join(machine.BUILD, "linux", "arch/x86/virt/svm")):
+            if name.endswith("_kunit.c"):
+                self.assertIn(f" {name.removesuffix('_kunit.c')} (", done.stdout)
+        self.assertIn(" snp-footprint (", done.stdout)
+        self.notes = [total[0]]
+
+    def test_kunitconfig(self):
+        """The series' own .kunitconfig is all that kunit.py needs."""
+        with tempfile.TemporaryDirectory() as directory:
+            done = self.kunit("config", "--arch=x86_64", "--kunitconfig=arch/x86/virt/svm",
+                              "--build_dir=" + directory)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
-class TestSelftest(KtapCase):
+class TestSelftest(case.KtapCase):
     options = {"append": hosts.QUIET}
     settle = True
 
     def test_selftest(self):
-        self.check_ktap(self.host.sh("/tests/snp_rmpopt_test", timeout=300))
+        self.check_ktap(self.host.sh("/tests/snp_rmpopt_test.sh", timeout=300))
+
+    def test_selftest_restores_the_knob(self):
+        """However it ends: here it is ended while it runs, with the knob on."""
+        self.host.sh(f"cd {hosts.SYSFS}; echo eager > mode; echo off > control")
+        self.host.sh("/tests/snp_rmpopt_test.sh > /tmp/report & wrapper=$!")
+        self.host.wait_for("[ $(cat control) = on ] && [ $(cat mode) = lazy ]")
+        self.host.sh("kill $wrapper; wait $wrapper", check=False)
+        self.assertEqual((self.host.read("control"), self.host.read("mode")), ("off", "eager"))
+        self.assertEqual(self.host.sh("pidof snp_rmpopt_test || true"), "")
+        self.host.sh(f"cd {hosts.SYSFS}; echo lazy > mode; echo on > control")
 
 
-class TestEmulator(KtapCase):
+class TestEmulator(case.KtapCase):
     options = {"append": "kunit.enable=1 kunit.filter_glob=snp* sev=normpopt"}
 
     def test_instructions(self):

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Build parts of a Linux tree: in other configurations, with other compilers, and
+with checkers; what they say is of interest where the series added something."""
+
+import collections
+import os
+import re
+import subprocess
+
+import machine
+from tests.trees import LINUX, base, git
+
+# Where the series has code
+OURS = ["arch/x86/virt/svm/", "arch/x86/kvm/", "drivers/crypto/ccp/"]
+
+GCC = ("CC=ccache gcc",)
+CLANG = ("LLVM=-19",)
+
+FRAGMENT = os.path.join(machine.TOP, "bench", "kernel.config")
+
+
+def added():
+    """File -> the numbers of the lines that the series added to it."""
+    lines = collections.defaultdict(set)
+    for line in git("diff", "-U0", base(), "HEAD").splitlines():
+        if line.startswith("+++ "):
+            name = line[6:]
+        hunk = re.match(r"@@ .* \+(\d+),?(\d*) @@", line)
+        if hunk:
+            first = int(hunk[1])
+            lines[name].update(range(first, first + int(hunk[2] or 1)))
+    return lines
+
+
+class Build:
+    """An output directory with a configuration: that of the bench, and more lines."""
+
+    def __init__(self, name, tree=LINUX, tools=GCC):
+        self.tree, self.tools = tree, tools
+        self.out = os.path.join(machine.BUILD, "check", name)
+        os.makedirs(self.out, exist_ok=True)
+
+    def make(self, *words):
+        """What the build says; its end and an exception, if it fails."""
+        keep = {key: value for key, value in os.environ.items()
+                if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "KBUILD_OUTPUT")}
+        done = subprocess.run(
+            ["make", "-C", self.tree, f"O={self.out}", f"-j{os.cpu_count()}", *self.tools, *words],
+            env=dict(keep, CCACHE_DIR=os.path.join(machine.CACHE, "ccache"), LC_ALL="C.UTF-8",
+                     CCACHE_BASEDIR=machine.TOP, CCACHE_NOHASHDIR="1"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, check=False)
+        if done.returncode:
+            raise AssertionError("\n".join(done.stdout.splitlines()[-30:]))
+        return done.stdout
+
+    def configure(self, *lines, start="tinyconfig"):
+        """The lines come last, and have to hold in the end."""
+        config = os.path.join(self.out, ".config")
+        extra = os.path.join(self.out, "fragment")
+        with open(extra, "w") as file:
+            file.write("".join(line + "\n" for line in lines))
+        self.make(start)
+        subprocess.run([os.path.join(self.tree, "scripts/kconfig/merge_config.sh"), "-m", "-O",
+                        self.out, config, *([FRAGMENT] if start == "tinyconfig" else []), extra],
+                       stdout=subprocess.DEVNULL, check=True)
+        self.make("olddefconfig")
+        with open(config) as file:
+            got = set(file.read().splitlines())
+        for line in lines:
+            if line not in got and f"# {line.removesuffix('=n')} is not set" not in got:
+                name = line.partition("=")[0]
+                if not line.endswith("=n") or any(have.startswith(name + "=") for have in got):
+                    raise AssertionError(f"this kernel cannot have {line}")
+
+    def complaints(self, said):
+        """The warnings that are about what the series added."""
+        lines, found = added(), []
+        for line in said.splitlines():
+            place = re.match(r"(\S+?):(\d+):(?:\d+:)? (?:warning|error)", line)
+            if place:
+                path = os.path.relpath(os.path.join(self.out, place[1]), self.tree)
+                if int(place[2]) in lines.get(path, ()):
+                    found.append(line)
+        return found

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""'make check': the series in configurations, compilers and states other than the
+one that the tests boot.  It takes long."""
+
+import os
+import re
+import shutil
+import unittest
+
+import host as hosts
+import kbuild
+import machine
+from tests.trees import base, git
+
+# What makes each configuration another one than that of bench/kernel.config
+CONFIGURATIONS = {
+    "no_sev": ("CONFIG_KVM_AMD_SEV=n",),
+    "modules": ("CONFIG_KVM=m", "CONFIG_KVM_AMD=m", "CONFIG_CRYPTO_DEV_CCP_DD=m"),
+    "one_cpu": ("CONFIG_SMP=n",),
+    "no_numa": ("CONFIG_NUMA=n",),
+    "no_files": ("CONFIG_EXPERT=y", "CONFIG_DEBUG_FS=n", "CONFIG_SYSFS=n"),
+    "no_tracing": ("CONFIG_FTRACE=n",),
+    "no_kunit": ("CONFIG_KUNIT=n",),
+    "i386": ("CONFIG_64BIT=n",),
+}
+
+
+class TestConfigurations(unittest.TestCase):
+    """No build fails, and none warns of what the series added."""
+
+    def check(self, *lines, start="tinyconfig", tools=kbuild.GCC, words=("W=1",)):
+        build = kbuild.Build(self.id().rpartition(".test_")[2], tools=tools)
+        # W=1 finds something in what was there, too.
+        build.configure("CONFIG_KVM_WERROR=n", *lines, start=start)
+        said = build.make(*words, *kbuild.OURS)
+        self.assertEqual(build.complaints(said), [])
+        return said
+
+    def test_sparse(self):
+        sparse = os.path.join(machine.CACHE, "sparse", "sparse")
+        said = self.check(words=("W=1", "C=2", "CHECK=" + sparse))
+        self.assertIn("  CHECK ", said)
+
+    def test_clang(self):
+        self.check(tools=kbuild.CLANG)
+
+    def test_allmodconfig(self):
+        self.check("CONFIG_WERROR=n", start="allmodconfig")
+
+
+for name, lines in CONFIGURATIONS.items():
+    setattr(TestConfigurations, f"test_{name}",
+            lambda self, lines=lines: self.check(*lines))
+
+
+class TestCoccinelle(unittest.TestCase):
+    def test_coccicheck(self):
+        build = kbuild.Build("coccicheck")
+        build.configure()
+        said = build.make("coccicheck", "MODE=report", "M=arch/x86/virt/svm")
+        self.assertEqual(build.complaints(said), [])
+
+
+class TestCommits(unittest.TestCase):
+    """Each commit builds, boots, and lets an SNP VM come and go."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.tree = os.path.join(machine.BUILD, "check", "tree")
+        shutil.rmtree(cls.tree, ignore_errors=True)
+        git("worktree", "prune")
+        git("worktree", "add", "--detach", cls.tree, "HEAD")
+        cls.addClassCleanup(git, "worktree", "remove", "--force", cls.tree)
+        cls.build = kbuild.Build("commits", tree=cls.tree)
+
+    def check(self, commit):
+        git("checkout", "-q", "-f", "--detach", commit, tree=self.tree)
+        self.build.configure()
+        self.build.make("bzImage")
+        kernel = os.path.join(self.build.out, "arch/x86/boot/bzImage")
+        with hosts.Host(self.id(), kernel=kernel, cores=2, threads=2) as host:
+            host.start_vm().end()
+            self.assertEqual(host.poweroff(), 0)
+            self.assertFalse(host.splats())
+
+
+for number, commit in enumerate(git("rev-list", "--reverse", f"{base()}..HEAD").split()):
+    subject = re.sub(r"\W+", "_", git("log", "-1", "--format=%s", commit))
+    setattr(TestCommits, f"test_{number + 1:02}_{subject}",
+            lambda self, commit=commit: self.check(commit))
