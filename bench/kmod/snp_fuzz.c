@@ -8,7 +8,9 @@
  * Whatever is asked of it, the hardware answers with a status, an exception or
  * an exit code that is documented, and the host lives. Only own pages change
  * their state, and only for a while: other addresses come with operands that
- * are to be refused. No guest executes a single instruction, as none has memory.
+ * are to be refused. No random guest executes a single instruction, as none has
+ * memory. Tests of single points of VMRUN for SEV-ES guests, which need the same
+ * VMCB, come last.
  *
  * For the emulated host. Do not load it on a machine that is of use.
  */
@@ -17,6 +19,7 @@
 
 #include <linux/bitops.h>
 #include <linux/io.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/prandom.h>
@@ -45,7 +48,7 @@
 
 static unsigned int seconds = 3;
 module_param(seconds, uint, 0444);
-MODULE_PARM_DESC(seconds, "how long each of the two tests runs");
+MODULE_PARM_DESC(seconds, "how long each of the two tests of random operands runs");
 
 static ulong seed;
 module_param(seed, ulong, 0444);
@@ -345,7 +348,9 @@ enum {
 	PAGE_NPT,		/* maps nothing */
 	PAGE_MSRPM,		/* two */
 	PAGE_IOPM = PAGE_MSRPM + 2,	/* three */
-	NR_AREA_PAGES = PAGE_IOPM + 3,
+	PAGE_TABLES = PAGE_IOPM + 3,	/* five levels: map the next page at 0 */
+	PAGE_GUEST = PAGE_TABLES + 5,
+	NR_AREA_PAGES,
 };
 
 static u8 *area;
@@ -494,6 +499,24 @@ static void sane_vmsa(struct sev_es_save_area *vmsa)
 	vmsa->x87_fcw = 0x37f;
 }
 
+/*
+ * Have a page be in a guest's view what it is in ours: as the emulated hardware
+ * does it, in hw/i386/snp-memory.c of the emulator.
+ */
+static void encrypt(u32 asid, void *page)
+{
+	u64 pa = __pa(page);
+	unsigned int i;
+
+	for (i = 0; i < PAGE_SIZE; i += 8) {
+		u64 z = ((pa + i) >> 3) + asid * 0x9e3779b97f4a7c15ULL;
+
+		z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+		z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+		*(u64 *)(page + i) ^= z ^ (z >> 31);
+	}
+}
+
 static void flip(void *p, u32 size, u32 nr)
 {
 	while (nr--)
@@ -572,37 +595,14 @@ static bool exit_code_is_known(u64 code)
 
 static unsigned long nr_invalid, nr_npf, nr_other, nr_trapped;
 
-static void fuzz_vmrun(struct kunit *test)
+/* Returns the vector of an exception, or -1. */
+static int enter_guest(struct kunit *test, u64 pa)
 {
-	struct vmcb *vmcb = area_page(PAGE_VMCB);
-	struct sev_es_save_area *vmsa = area_page(PAGE_VMSA), *host;
+	struct sev_es_save_area *host;
 	struct host_state before, after;
-	u64 pa = area_pa(PAGE_VMCB), old_hsave, code;
 	unsigned long flags;
+	u64 old_hsave;
 	int trap;
-
-	sane_vmcb(vmcb);
-	sane_vmsa(vmsa);
-	mutate(&vmcb->control, sizeof(vmcb->control));
-	mutate(&vmcb->save, sizeof(vmcb->save));
-	mutate(vmsa, sizeof(*vmsa));
-	/* With encrypted state or without, with an ASID that goes with it */
-	if (!one_in(4)) {
-		vmcb->control.misc_ctl &= ~(u64)(SVM_MISC_ENABLE_SEV | SVM_MISC_ENABLE_SEV_ES);
-		switch (prandom_u32_state(&rnd) % 3) {
-		case 0:
-			vmcb->control.misc_ctl |= SVM_MISC_ENABLE_SEV | SVM_MISC_ENABLE_SEV_ES;
-			vmcb->control.asid = 1 + prandom_u32_state(&rnd) % 99;
-			break;
-		case 1:
-			vmcb->control.misc_ctl |= SVM_MISC_ENABLE_SEV;
-			vmcb->control.asid = 100 + prandom_u32_state(&rnd) % 400;
-			break;
-		}
-	}
-	restrain(&vmcb->control);
-	if (one_in(32))
-		pa = one_in(2) ? pa + (rnd64() & 0xfff) : rnd64() | BIT_ULL(60);
 
 	local_irq_save(flags);
 	kernel_fpu_begin();
@@ -620,6 +620,41 @@ static void fuzz_vmrun(struct kunit *test)
 	local_irq_restore(flags);
 
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(before));
+	return trap;
+}
+
+static void fuzz_vmrun(struct kunit *test)
+{
+	struct vmcb *vmcb = area_page(PAGE_VMCB);
+	struct sev_es_save_area *vmsa = area_page(PAGE_VMSA);
+	u64 pa = area_pa(PAGE_VMCB), code;
+	int trap;
+
+	sane_vmcb(vmcb);
+	sane_vmsa(vmsa);
+	mutate(&vmcb->control, sizeof(vmcb->control));
+	mutate(&vmcb->save, sizeof(vmcb->save));
+	mutate(vmsa, sizeof(*vmsa));
+	/* With encrypted state or without, with an ASID that goes with it */
+	if (!one_in(4)) {
+		vmcb->control.misc_ctl &= ~(u64)(SVM_MISC_ENABLE_SEV | SVM_MISC_ENABLE_SEV_ES);
+		switch (prandom_u32_state(&rnd) % 3) {
+		case 0:
+			vmcb->control.misc_ctl |= SVM_MISC_ENABLE_SEV | SVM_MISC_ENABLE_SEV_ES;
+			vmcb->control.asid = 1 + prandom_u32_state(&rnd) % 99;
+			encrypt(vmcb->control.asid, vmsa);
+			break;
+		case 1:
+			vmcb->control.misc_ctl |= SVM_MISC_ENABLE_SEV;
+			vmcb->control.asid = 100 + prandom_u32_state(&rnd) % 400;
+			break;
+		}
+	}
+	restrain(&vmcb->control);
+	if (one_in(32))
+		pa = one_in(2) ? pa + (rnd64() & 0xfff) : rnd64() | BIT_ULL(60);
+
+	trap = enter_guest(test, pa);
 	code = vmcb->control.exit_code;
 	if (trap != -1) {
 		KUNIT_EXPECT_NE(test, pa, area_pa(PAGE_VMCB));
@@ -634,21 +669,22 @@ static void fuzz_vmrun(struct kunit *test)
 	KUNIT_ASSERT_PTR_EQ(test, memchr_inv(area_page(PAGE_NPT), 0, PAGE_SIZE), NULL);
 }
 
-static void vmrun_vmcbs(struct kunit *test)
+static void need_svm(struct kunit *test)
 {
-	u64 end = local_clock() + seconds * NSEC_PER_SEC;
 	u64 efer;
 
 	rdmsrq(MSR_EFER, efer);
 	if (!(efer & EFER_SVME))
 		kunit_skip(test, "SVM is off");
+}
 
-	area = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO,
-				      get_order(NR_AREA_PAGES * PAGE_SIZE));
-	KUNIT_ASSERT_NOT_NULL(test, area);
+static void vmrun_vmcbs(struct kunit *test)
+{
+	u64 end = local_clock() + seconds * NSEC_PER_SEC;
+
+	need_svm(test);
 	/* To be found where a VMSA could be: pages of some guest, and of none */
 	set_random_states();
-	memset(area_page(PAGE_MSRPM), 0xff, 5 * PAGE_SIZE);
 	while (local_clock() < end && READ_ONCE(test->status) != KUNIT_FAILURE) {
 		unsigned int i;
 
@@ -662,7 +698,140 @@ static void vmrun_vmcbs(struct kunit *test)
 	KUNIT_EXPECT_GT(test, nr_invalid, 0);
 	KUNIT_EXPECT_GT(test, nr_npf, 0);
 	take_back(test);
-	free_pages((unsigned long)area, get_order(NR_AREA_PAGES * PAGE_SIZE));
+}
+
+/* A guest of encrypted state that VMRUN accepts, but for what the caller changes */
+static struct vmcb *sane_es_guest(void)
+{
+	struct vmcb *vmcb = area_page(PAGE_VMCB);
+
+	sane_vmcb(vmcb);
+	restrain(&vmcb->control);
+	vmcb->control.misc_ctl |= SVM_MISC_ENABLE_SEV | SVM_MISC_ENABLE_SEV_ES;
+	vmcb->control.vmsa_pa = area_pa(PAGE_VMSA);
+	sane_vmsa(area_page(PAGE_VMSA));
+	return vmcb;
+}
+
+static u64 exit_code_of(struct kunit *test, struct vmcb *vmcb)
+{
+	KUNIT_EXPECT_EQ(test, enter_guest(test, __pa(vmcb)), -1);
+	return vmcb->control.exit_code;
+}
+
+static int read_page(void *page)
+{
+	while (!kthread_should_stop()) {
+		READ_ONCE(*(u64 *)page);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* The host may look at a save area while its guest runs, and sees nothing. */
+static void vmsa_is_read(struct kunit *test)
+{
+	struct task_struct *reader;
+	struct vmcb *vmcb;
+	unsigned int i;
+
+	need_svm(test);
+	vmcb = sane_es_guest();
+	encrypt(vmcb->control.asid, area_page(PAGE_VMSA));
+	reader = kthread_run(read_page, area_page(PAGE_VMSA), "snp_fuzz_reader");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(reader));
+	for (i = 0; i < 2000 && READ_ONCE(test->status) != KUNIT_FAILURE; i++) {
+		KUNIT_EXPECT_EQ_MSG(test, exit_code_of(test, vmcb), SVM_EXIT_NPF, "entry %u", i);
+		/* Where it is has not changed. */
+		KUNIT_EXPECT_EQ(test, vmcb->control.exit_info_2, 0x1000);
+		cond_resched();
+	}
+	kthread_stop(reader);
+}
+
+/* Of an exit that the guest gets as #VC the host learns nothing, nor of RIP. */
+static void vmrun_hides_instructions(struct kunit *test)
+{
+	static const u8 in[] = { 0xe4, 0x80 }, hlt[] = { 0xf4 };
+	u16 *ivt = area_page(PAGE_GUEST);
+	struct sev_es_save_area *vmsa = area_page(PAGE_VMSA);
+	struct vmcb *vmcb;
+	unsigned int i;
+
+	need_svm(test);
+	vmcb = sane_es_guest();
+	for (i = 0; i < 5; i++)
+		*(u64 *)area_page(PAGE_TABLES + i) = area_pa(PAGE_TABLES + i + 1) | _PAGE_TABLE;
+	vmcb->control.nested_cr3 = area_pa(PAGE_TABLES + !(__read_cr4() & X86_CR4_LA57));
+	memset(ivt, 0, PAGE_SIZE);
+	ivt[2 * X86_TRAP_VC] = 0x900;
+	memcpy((void *)ivt + 0x800, in, sizeof(in));
+	memcpy((void *)ivt + 0x900, hlt, sizeof(hlt));
+	encrypt(vmcb->control.asid, ivt);
+	vmsa->rip = 0x800;
+	vmsa->rsp = 0xa00;
+	encrypt(vmcb->control.asid, vmsa);
+	KUNIT_EXPECT_EQ(test, exit_code_of(test, vmcb), SVM_EXIT_HLT);
+	KUNIT_EXPECT_EQ(test, vmcb->control.exit_info_1, 0);
+	KUNIT_EXPECT_EQ(test, vmcb->control.exit_info_2, 0);
+	KUNIT_EXPECT_EQ(test, vmcb->control.next_rip, 0);
+}
+
+/* Instructions of a guest of encrypted state are its own to emulate. */
+static void vmrun_events(struct kunit *test)
+{
+	static const struct {
+		u32 event;
+		u64 es, other;
+	} cases[] = {
+		{ SVM_EVTINJ_TYPE_SOFT | 0x80, SVM_EXIT_ERR, SVM_EXIT_NPF },
+		{ SVM_EVTINJ_TYPE_EXEPT | X86_TRAP_BP, SVM_EXIT_ERR, SVM_EXIT_NPF },
+		{ SVM_EVTINJ_TYPE_EXEPT | X86_TRAP_OF, SVM_EXIT_ERR, SVM_EXIT_NPF },
+		{ SVM_EVTINJ_TYPE_EXEPT | X86_TRAP_UD, SVM_EXIT_NPF, SVM_EXIT_NPF },
+		{ SVM_EVTINJ_TYPE_INTR | 0x80, SVM_EXIT_NPF, SVM_EXIT_NPF },
+	};
+	unsigned int i;
+
+	need_svm(test);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vmcb *vmcb = sane_es_guest();
+
+		encrypt(vmcb->control.asid, area_page(PAGE_VMSA));
+		vmcb->control.event_inj = SVM_EVTINJ_VALID | cases[i].event;
+		KUNIT_EXPECT_EQ_MSG(test, exit_code_of(test, vmcb), cases[i].es,
+				    "event %#x", cases[i].event);
+		sane_vmcb(vmcb);
+		restrain(&vmcb->control);
+		vmcb->control.event_inj = SVM_EVTINJ_VALID | cases[i].event;
+		KUNIT_EXPECT_EQ_MSG(test, exit_code_of(test, vmcb), cases[i].other,
+				    "event %#x", cases[i].event);
+	}
+}
+
+static void vmrun_refuses_state(struct kunit *test)
+{
+	struct vmcb *vmcb = area_page(PAGE_VMCB);
+	struct sev_es_save_area *vmsa = area_page(PAGE_VMSA);
+
+	need_svm(test);
+	sane_vmcb(vmcb);
+	restrain(&vmcb->control);
+	KUNIT_EXPECT_EQ(test, exit_code_of(test, vmcb), SVM_EXIT_NPF);
+	vmcb->save.g_pat = 0x0307040600070406ULL;
+	KUNIT_EXPECT_EQ(test, exit_code_of(test, vmcb), SVM_EXIT_ERR);
+	vmcb->save.g_pat = 0x0007040600070406ULL;
+	vmcb->control.nested_cr3 |= BIT_ULL(52);
+	KUNIT_EXPECT_EQ(test, exit_code_of(test, vmcb), SVM_EXIT_ERR);
+
+	sane_es_guest();
+	vmsa->g_pat = 0x0807040600070406ULL;
+	encrypt(vmcb->control.asid, vmsa);
+	KUNIT_EXPECT_EQ(test, exit_code_of(test, vmcb), SVM_EXIT_ERR);
+	/* AVX without SSE */
+	sane_es_guest();
+	vmsa->xcr0 = XFEATURE_MASK_FP | XFEATURE_MASK_YMM;
+	encrypt(vmcb->control.asid, vmsa);
+	KUNIT_EXPECT_EQ(test, exit_code_of(test, vmcb), SVM_EXIT_ERR);
 }
 
 static int fuzz_suite_init(struct kunit_suite *suite)
@@ -690,6 +859,15 @@ static int fuzz_suite_init(struct kunit_suite *suite)
 		return -ENOMEM;
 	}
 	spa = page_to_phys(block);
+	area = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO,
+				      get_order(NR_AREA_PAGES * PAGE_SIZE));
+	if (!area) {
+		__free_pages(block, get_order(SZ_2M));
+		free_page((unsigned long)other);
+		block = NULL;
+		return -ENOMEM;
+	}
+	memset(area_page(PAGE_MSRPM), 0xff, 5 * PAGE_SIZE);
 	return 0;
 }
 
@@ -697,6 +875,7 @@ static void fuzz_suite_exit(struct kunit_suite *suite)
 {
 	if (!block)
 		return;
+	free_pages((unsigned long)area, get_order(NR_AREA_PAGES * PAGE_SIZE));
 	__free_pages(block, get_order(SZ_2M));
 	free_page((unsigned long)other);
 	block = NULL;
@@ -712,6 +891,10 @@ static int fuzz_test_init(struct kunit *test)
 static struct kunit_case fuzz_cases[] = {
 	KUNIT_CASE_SLOW(instructions),
 	KUNIT_CASE_SLOW(vmrun_vmcbs),
+	KUNIT_CASE(vmsa_is_read),
+	KUNIT_CASE(vmrun_hides_instructions),
+	KUNIT_CASE(vmrun_events),
+	KUNIT_CASE(vmrun_refuses_state),
 	{ }
 };
 

@@ -104,6 +104,8 @@ DEFINE_INSN(rmpupdate, "0xf2, 0x0f, 0x01, 0xfe")
 DEFINE_INSN(psmash, "0xf3, 0x0f, 0x01, 0xff")
 DEFINE_INSN(rmpadjust, "0xf3, 0x0f, 0x01, 0xfe")
 DEFINE_INSN(pvalidate, "0xf2, 0x0f, 0x01, 0xff")
+DEFINE_INSN(vmrun, "0x0f, 0x01, 0xd8")
+DEFINE_INSN(vmsave, "0x0f, 0x01, 0xdb")
 
 /* A write (or read) that may fault: the vector, or -1. */
 static noinline int try_write(void *p)
@@ -336,6 +338,60 @@ static void rmp_is_closed(struct kunit *test)
 		kunit_skip(test, "the RMP cannot be mapped");
 	KUNIT_EXPECT_EQ(test, try_write(p), X86_TRAP_PF);
 	memunmap(p);
+}
+
+static void need_svm(struct kunit *test)
+{
+	u64 efer;
+
+	rdmsrq(MSR_EFER, efer);
+	if (!(efer & EFER_SVME))
+		kunit_skip(test, "SVM is off");
+}
+
+static void vmsave_faults(struct kunit *test)
+{
+	u64 rmp;
+
+	need_svm(test);
+	rdmsrq(TEST_MSR_RMP_BASE, rmp);
+	KUNIT_EXPECT_EQ(test, vmsave(rmp, 0, 0, false).trap, X86_TRAP_GP);
+	KUNIT_EXPECT_EQ(test, vmsave(spa, 0, 0, false).trap, -1);
+	KUNIT_ASSERT_EQ(test, set_state(spa, 1, 0, 7, 0), SUCCESS);
+	KUNIT_EXPECT_EQ(test, vmsave(spa, 0, 0, false).trap, X86_TRAP_GP);
+	KUNIT_ASSERT_EQ(test, set_shared(spa), SUCCESS);
+}
+
+/* Zeroes are no VMCB, so it is back at once, without the interrupt flag. */
+static int try_vmrun(u64 vmcb, u64 hsave)
+{
+	struct outcome out;
+	unsigned long flags;
+	u64 old;
+
+	local_irq_save(flags);
+	rdmsrq(MSR_VM_HSAVE_PA, old);
+	wrmsrq(MSR_VM_HSAVE_PA, hsave);
+	out = vmrun(vmcb, 0, 0, false);
+	asm volatile("stgi");
+	wrmsrq(MSR_VM_HSAVE_PA, old);
+	local_irq_restore(flags);
+	return out.trap;
+}
+
+static void vmrun_faults(struct kunit *test)
+{
+	u64 vmcb = spa, hsave = spa + SZ_4K;
+
+	need_svm(test);
+	memset(page_address(block), 0, SZ_4K);
+	KUNIT_EXPECT_EQ(test, try_vmrun(vmcb, hsave), -1);
+	KUNIT_ASSERT_EQ(test, set_state(vmcb, 1, 0, 7, 0), SUCCESS);
+	KUNIT_EXPECT_EQ(test, try_vmrun(vmcb, hsave), X86_TRAP_GP);
+	KUNIT_ASSERT_EQ(test, set_shared(vmcb), SUCCESS);
+	KUNIT_ASSERT_EQ(test, set_state(hsave, 1, 0, 7, 0), SUCCESS);
+	KUNIT_EXPECT_EQ(test, try_vmrun(vmcb, hsave), X86_TRAP_GP);
+	KUNIT_ASSERT_EQ(test, set_shared(hsave), SUCCESS);
 }
 
 /* RMPOPT on another CPU. */
@@ -656,6 +712,8 @@ static struct kunit_case insn_cases[] = {
 	KUNIT_CASE(write_faults),
 	KUNIT_CASE(write_faults_on_2m),
 	KUNIT_CASE(rmp_is_closed),
+	KUNIT_CASE(vmsave_faults),
+	KUNIT_CASE(vmrun_faults),
 	KUNIT_CASE(rmpopt_undefined),
 	KUNIT_CASE(rmpopt_base_reserved),
 	KUNIT_CASE(rmpopt_operands),

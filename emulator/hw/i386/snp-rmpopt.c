@@ -11,6 +11,7 @@
 #include "qemu/atomic.h"
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
+#include "system/runstate.h"
 #include "hw/i386/snp.h"
 
 /* Physical addresses have 52 bits, and the last window goes beyond them. */
@@ -58,10 +59,21 @@ bool snp_core_optimized(const SnpCore *core, hwaddr spa)
     return i >= 0 && test_bit(i, core->table);
 }
 
+void snp_rmpopt_forget(void)
+{
+    SnpCore *core;
+
+    bitmap_zero(verified, MAX_REGIONS);
+    QSIMPLEQ_FOREACH(core, &snp_cores, next) {
+        bitmap_zero(core->table, SNP_RMPOPT_WINDOW);
+    }
+}
+
 /*
  * The rule that everything rests on: no core skips the check of a region that
  * has an assigned page.  A host that broke it would let the hypervisor write to
- * guests, so the machine does not go on.
+ * guests, so the machine does not go on.  It is no abort(), because software
+ * can get here: by DMA to the RMP, or from a CPU without SNP_EN.
  */
 static void assert_region(hwaddr spa)
 {
@@ -73,7 +85,10 @@ static void assert_region(hwaddr spa)
             error_report("SNP: core %u has the RMPOPT bit of region %" PRIu64
                          " set, but a page of the region is assigned",
                          core->id, (uint64_t)(spa / SNP_REGION_SIZE));
-            abort();
+            snp_rmpopt_forget();
+            qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
+                                                   EXIT_FAILURE);
+            return;
         }
     }
 }
@@ -89,16 +104,6 @@ void snp_rmpopt_changed(hwaddr spa)
         }
     }
     assert_region(spa);
-}
-
-void snp_rmpopt_forget(void)
-{
-    SnpCore *core;
-
-    bitmap_zero(verified, MAX_REGIONS);
-    QSIMPLEQ_FOREACH(core, &snp_cores, next) {
-        bitmap_zero(core->table, SNP_RMPOPT_WINDOW);
-    }
 }
 
 /*

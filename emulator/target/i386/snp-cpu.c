@@ -49,8 +49,11 @@
 /* What the BIOS leaves: Linux needs both.  INIT changes neither. */
 void snp_cpu_reset(SnpCpu *cpu)
 {
-    cpu->syscfg = SNP_SYSCFG_MEM_ENC;
-    cpu->hwcr = HWCR_SMM_LOCK | HWCR_TSC_AT_P0;
+    *cpu = (SnpCpu) {
+        .core = cpu->core,
+        .syscfg = SNP_SYSCFG_MEM_ENC,
+        .hwcr = HWCR_SMM_LOCK | HWCR_TSC_AT_P0,
+    };
 }
 
 void snp_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,

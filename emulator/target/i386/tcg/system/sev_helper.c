@@ -23,8 +23,6 @@
 #include "sev_helper.h"
 #include "trace.h"
 
-#define XCR0_X87 1
-
 static uint64_t control(CPUX86State *env, hwaddr field)
 {
     return x86_ldq_phys(env_cpu(env), env->vm_vmcb + field);
@@ -123,6 +121,22 @@ static bool check_vmsa(CPUX86State *env, hwaddr vmsa, uint32_t asid, bool *snp)
                (RMP_ASSIGNED | RMP_VMSA);
     }
     return !*snp;
+}
+
+/*
+ * APM vol. 2, "VMRUN Page Checks", has this for the VMCB; that it is the same
+ * for the host save area and for VMSAVE is a guess.
+ */
+void sev_check_host_page(CPUX86State *env, hwaddr spa, bool write,
+                         uintptr_t ra)
+{
+    if (!env->snp) {
+        return;
+    }
+    if (write && snp_write_denied(env, spa, SNP_4K_SIZE)) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+    sev_show(env, spa, 0);
 }
 
 bool sev_vmrun(CPUX86State *env)
@@ -233,13 +247,17 @@ static void load_regs(CPUX86State *env, const struct vmcb_es_save_area *sa)
 bool sev_load_guest(CPUX86State *env)
 {
     struct vmcb_es_save_area sa;
+    uint64_t xcr0;
 
     if (!(sev_status(env) & SNP_STATUS_ES)) {
         return true;
     }
     access_vmsa(env, env->snp->vmsa, &sa, false);
-    if (!(le64_to_cpu(sa.xcr0) & XCR0_X87) ||
-        le64_to_cpu(sa.xcr0) & ~(uint64_t)env->features[FEAT_XSAVE_XCR0_LO]) {
+    /* What XSETBV would refuse: see helper_xsetbv() */
+    xcr0 = le64_to_cpu(sa.xcr0);
+    if (!(xcr0 & XSTATE_FP_MASK) ||
+        (xcr0 & (XSTATE_SSE_MASK | XSTATE_YMM_MASK)) == XSTATE_YMM_MASK ||
+        xcr0 & ~(uint64_t)env->features[FEAT_XSAVE_XCR0_LO]) {
         return false;
     }
     svm_load_vmload_state(env, MMU_PHYS_IDX, sev_save_area(env));
@@ -321,6 +339,12 @@ static bool is_automatic(uint64_t exit_code, uint64_t exit_info_1)
     }
 }
 
+bool sev_exit_is_vc(CPUX86State *env, uint64_t exit_code, uint64_t exit_info_1)
+{
+    return sev_status(env) & SNP_STATUS_ES &&
+           !is_automatic(exit_code, exit_info_1);
+}
+
 void sev_vmexit(CPUX86State *env, uint64_t exit_code, uint64_t exit_info_1)
 {
     if (!(sev_status(env) & SNP_STATUS_ES)) {
@@ -328,7 +352,7 @@ void sev_vmexit(CPUX86State *env, uint64_t exit_code, uint64_t exit_info_1)
     }
     trace_sev_es_exit(env_cpu(env)->cpu_index, env->snp->asid, exit_code,
                       exit_info_1, env->eip);
-    if (!is_automatic(exit_code, exit_info_1)) {
+    if (sev_exit_is_vc(env, exit_code, exit_info_1)) {
         raise_exception_err_ra(env, EXCP1D_VC, exit_code, 0);
     }
     switch (exit_code) {

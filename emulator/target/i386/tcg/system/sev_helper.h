@@ -27,9 +27,16 @@ static inline uint64_t sev_c_bit(CPUX86State *env)
 /* Where the state of the guest is: its "struct vmcb", save.* of which may be used */
 static inline hwaddr sev_save_area(CPUX86State *env)
 {
-    return env->snp && env->snp->status & SNP_STATUS_ES ?
+    return sev_status(env) & SNP_STATUS_ES ?
            env->snp->vmsa - offsetof(struct vmcb, save) : env->vm_vmcb;
 }
+
+/*
+ * VMRUN, VMSAVE and VMLOAD: the page at @spa is the hypervisor's.  Does not
+ * return, but raises #GP, if it is to be written and the RMP denies that.
+ */
+void sev_check_host_page(CPUX86State *env, hwaddr spa, bool write,
+                         uintptr_t ra);
 
 /* VMRUN: read what kind of guest it is.  False if that cannot be. */
 bool sev_vmrun(CPUX86State *env);
@@ -41,6 +48,9 @@ void sev_load_host(CPUX86State *env);
 
 /* Cannot be intercepted in this guest */
 bool sev_never_exits(CPUX86State *env, uint32_t type);
+
+/* The guest gets #VC instead of this exit, of which the host learns nothing */
+bool sev_exit_is_vc(CPUX86State *env, uint64_t exit_code, uint64_t exit_info_1);
 
 /*
  * Before an exit from a guest, with its state restored: SEV-ES guests get #VC
