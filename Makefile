@@ -14,7 +14,7 @@ NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
 export KERNEL INITRD APPEND CORES THREADS NODES MEM FAR QEMU_ARGS
-export VCPUS HOST ON AGAIN REROLL
+export VCPUS HOST ON AGAIN LIMIT REROLL
 
 
 ## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
@@ -39,7 +39,7 @@ guest: guest-stack emulator
 
 ## kvm-selftests: all of Linux's KVM selftests on Debian's QEMU and on the emulator;
 ##        what passes on the first must pass on the second (hours; goes on where it
-##        was ended); [ON=stock|emulator AGAIN=yes TESTS=name]
+##        was ended); [ON=stock|emulator AGAIN=yes LIMIT=seconds TESTS=name]
 kvm-selftests: linux-tree emulator
 	@$(S)/build all-selftests
 	@$(S)/kvm-selftests $(TESTS)

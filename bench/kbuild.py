@@ -3,10 +3,13 @@
 with checkers; what they say is of interest where the series added something."""
 
 import collections
+import glob
 import os
 import re
+import shutil
 import subprocess
 
+import initrd
 import machine
 from tests.trees import LINUX, base, git
 
@@ -38,6 +41,7 @@ class Build:
     def __init__(self, name, tree=LINUX, tools=GCC):
         self.tree, self.tools = tree, tools
         self.out = os.path.join(machine.BUILD, "check", name)
+        self.kernel = os.path.join(self.out, "arch/x86/boot/bzImage")
         os.makedirs(self.out, exist_ok=True)
 
     def make(self, *words):
@@ -72,6 +76,15 @@ class Build:
                 name = line.partition("=")[0]
                 if not line.endswith("=n") or any(have.startswith(name + "=") for have in got):
                     raise AssertionError(f"this kernel cannot have {line}")
+
+    def initrd(self):
+        """That of the tests with this kernel's modules in it, for modprobe."""
+        root = os.path.join(self.out, "root")
+        shutil.rmtree(root, ignore_errors=True)
+        self.make("modules_install", f"INSTALL_MOD_PATH={root}")
+        for link in glob.glob(root + "/lib/modules/*/build"):
+            os.unlink(link)
+        return initrd.add(root, os.path.join(self.out, "initrd"))
 
     def complaints(self, said):
         """The warnings that are about what the series added."""

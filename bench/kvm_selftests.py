@@ -11,7 +11,7 @@ import machine
 
 OUT = os.path.join(machine.TOP, "out")
 STOCK = os.path.join(machine.CACHE, "guest")
-SECONDS = 120			# for each test, then it is killed
+SECONDS = int(os.environ.get("LIMIT") or 120)	# for each test, then it is killed
 
 MACHINES = {
     "stock": {"snp": False, "qemu": (os.path.join(STOCK, "lib/ld.so"), "--library-path",

@@ -10,6 +10,7 @@ import unittest
 import host as hosts
 import kbuild
 import machine
+from tests import case, test_series
 from tests.trees import base, git
 
 # What makes each configuration another one than that of bench/kernel.config
@@ -23,6 +24,10 @@ CONFIGURATIONS = {
     "no_kunit": ("CONFIG_KUNIT=n",),
     "i386": ("CONFIG_64BIT=n",),
 }
+
+DEBUG = ("CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_ATOMIC_SLEEP=y", "CONFIG_DEBUG_OBJECTS=y",
+         "CONFIG_DEBUG_OBJECTS_WORK=y", "CONFIG_DEBUG_OBJECTS_TIMERS=y", "CONFIG_DEBUG_PREEMPT=y",
+         "CONFIG_DEBUG_OBJECTS_FREE=y", "CONFIG_UBSAN=y", "CONFIG_DEBUG_VM=y")
 
 
 class TestConfigurations(unittest.TestCase):
@@ -53,6 +58,69 @@ for name, lines in CONFIGURATIONS.items():
             lambda self, lines=lines: self.check(*lines))
 
 
+class TestDebug(test_series.TestSeries):
+    """The same tests with a kernel that looks for mistakes in locking and in life times."""
+
+    @classmethod
+    def setUpClass(cls, log=""):
+        build = kbuild.Build("debug")
+        build.configure(*DEBUG)
+        build.make("bzImage")
+        cls.options = {"kernel": build.kernel}
+        super().setUpClass(log)
+
+
+class TestModules(case.HostCase):
+    """ccp and KVM as modules: RMPOPT is in use while they are loaded."""
+
+    settle = False
+
+    @classmethod
+    def setUpClass(cls, log=""):
+        build = kbuild.Build("modules")
+        build.configure(*CONFIGURATIONS["modules"])
+        build.make("bzImage", "modules")
+        cls.options = {"kernel": build.kernel, "initrd": build.initrd()}
+        super().setUpClass(log)
+
+    def load(self):
+        self.host.sh("modprobe kvm_amd", timeout=60)
+        self.host.wait_for('[ "$(cat optimized)" != "" ] && [ $(cat pending) = 0 ]')
+        self.assertAllOptimized()
+
+    def unload(self):
+        """KVM alone leaves the host as it is, ccp shuts SNP down."""
+        before = self.host.read("optimized")
+        self.host.sh("modprobe -r kvm_amd kvm")
+        self.assertEqual(self.host.read("optimized"), before)
+        self.host.sh("modprobe -r ccp", timeout=60)
+        self.assertEqual((self.host.read("control"), self.host.read("optimized")), ("on", ""))
+        for core in self.host.snp()["cores"]:
+            self.assertFalse(core["enabled"])
+
+    def test_load_and_unload(self):
+        self.assertEqual((self.host.read("control"), self.host.read("optimized")), ("on", ""))
+        for _ in range(3):
+            self.load()
+            self.check_vm_life()
+            self.unload()
+        self.assertEqual(self.host.sh("lsmod | tail -n +2"), "")
+
+    def test_unload_with_work_pending(self):
+        """The last VM's rescan outlives KVM, and SNP."""
+        self.load()
+        for _ in range(3):
+            vm = self.start_vm()
+            vm.end()
+            self.unload_now()
+            self.load()
+        self.unload()
+
+    def unload_now(self):
+        self.host.sh("modprobe -r kvm_amd kvm ccp", timeout=60)
+        self.assertEqual(self.host.read("optimized"), "")
+
+
 class TestCoccinelle(unittest.TestCase):
     def test_coccicheck(self):
         build = kbuild.Build("coccicheck")
@@ -77,8 +145,7 @@ class TestCommits(unittest.TestCase):
         git("checkout", "-q", "-f", "--detach", commit, tree=self.tree)
         self.build.configure()
         self.build.make("bzImage")
-        kernel = os.path.join(self.build.out, "arch/x86/boot/bzImage")
-        with hosts.Host(self.id(), kernel=kernel, cores=2, threads=2) as host:
+        with hosts.Host(self.id(), kernel=self.build.kernel, cores=2, threads=2) as host:
             host.start_vm().end()
             self.assertEqual(host.poweroff(), 0)
             self.assertFalse(host.splats())

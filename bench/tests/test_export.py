@@ -86,6 +86,9 @@ class TestExport(unittest.TestCase):
                       "Nothing of this was run on hardware", "differs from the public series",
                       "files changed, "):
             self.assertTrue(words in text, words)
+        basis = git("log", "--format=%H", "--diff-filter=A", "--", "arch/x86/virt/svm/rmpopt-sysfs.c")
+        count = git("rev-list", "--count", f"{base()}..{basis}")
+        self.assertIn(f"Patches 1 to {count} are the optimization", text)
         for line in text.partition(" (")[0].splitlines():
             self.assertLessEqual(len(line), 75, line)
 

@@ -6,7 +6,7 @@ import unittest
 
 import host as hosts
 import machine
-from tests import case, test_units
+from tests import case
 
 GB = 1 << 30
 FAR, END = 3 << 40, (3 << 40) + 6 * GB
@@ -77,7 +77,7 @@ class TestFar(case.HostCase):
         self.check_vm(0)
 
 
-class TestFarInstructions(test_units.KtapCase):
+class TestFarInstructions(case.KtapCase):
     """The instructions there, and where a window ends."""
 
     options = dict(OPTIONS, append="kunit.enable=1 kunit.filter_glob=snp* sev=normpopt")
