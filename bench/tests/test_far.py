@@ -13,8 +13,9 @@ FAR, END = 3 << 40, (3 << 40) + 6 * GB
 OPTIONS = {"cores": 4, "threads": 1, "nodes": 2, "mem": "12G", "far": "3T"}
 
 
-class TestFar(case.HostCase):
+class TestFar(case.KtapCase):
     options = OPTIONS
+    settle = True
     far = set(range(FAR // GB, END // GB))
 
     def test_linux_finds_the_second_node_there(self):
@@ -75,6 +76,11 @@ class TestFar(case.HostCase):
     def test_a_vm_of_the_other_node_has_its_memory_there(self):
         """No core of its own node can verify what it leaves."""
         self.check_vm(0)
+
+    def test_selftest(self):
+        """It knows which core can have what."""
+        self.check_ktap(self.host.sh("snp_rmpopt_test.sh -t vm_comes_and_goes -t off_is_off",
+                                     timeout=120))
 
 
 class TestFarInstructions(case.KtapCase):
