@@ -14,7 +14,7 @@ NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
 export KERNEL INITRD APPEND CORES THREADS NODES MEM FAR QEMU_ARGS
-export VCPUS HOST ON AGAIN LIMIT REROLL
+export VCPUS HOST ON AGAIN LIMIT REROLL BOOTS
 
 
 ## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
@@ -26,8 +26,9 @@ test: guest-stack emulator
 	@$(S)/test $(TESTS)
 
 ## check: what takes long: every commit built and booted, other configurations and
-##        compilers, sparse and coccinelle; 'make test' has the quick checks
-check: initrd emulator
+##        compilers, sparse and coccinelle, modules, a debug kernel, [BOOTS=100] boots;
+##        'make test' has the quick checks
+check: guest-stack emulator
 	@[ "$(SETUP)" = no ] || $(S)/setup check
 	@$(S)/fetch sparse
 	@$(S)/test --check $(TESTS)
