@@ -40,7 +40,8 @@ class Build:
 
     def __init__(self, name, tree=LINUX, tools=GCC):
         self.tree, self.tools = tree, tools
-        self.out = os.path.join(machine.BUILD, "check", name)
+        # Where ccache finds what was compiled in out/: the paths to the source are the same.
+        self.out = os.path.join(tree, "out-" + name)
         self.kernel = os.path.join(self.out, "arch/x86/boot/bzImage")
         os.makedirs(self.out, exist_ok=True)
 

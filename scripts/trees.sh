@@ -37,7 +37,7 @@ repository_key()
 # ignored ones count, but for what the build and Python leave.
 changes()
 {
-	git -C "$tree" status --porcelain --ignored | grep -vE '^!! out/$|__pycache__/$' || :
+	git -C "$tree" status --porcelain --ignored | grep -vE '^!! out[^/]*/$|__pycache__/$' || :
 }
 
 clean_or_die()

@@ -91,9 +91,9 @@ class TestModules(case.HostCase):
     def unload(self):
         """KVM alone leaves the host as it is, ccp shuts SNP down."""
         before = self.host.read("optimized")
-        self.host.sh("modprobe -r kvm_amd kvm")
+        self.host.sh("rmmod kvm_amd kvm")
         self.assertEqual(self.host.read("optimized"), before)
-        self.host.sh("modprobe -r ccp", timeout=60)
+        self.host.sh("rmmod ccp", timeout=60)
         self.assertEqual((self.host.read("control"), self.host.read("optimized")), ("on", ""))
         for core in self.host.snp()["cores"]:
             self.assertFalse(core["enabled"])
@@ -117,7 +117,7 @@ class TestModules(case.HostCase):
         self.unload()
 
     def unload_now(self):
-        self.host.sh("modprobe -r kvm_amd kvm ccp", timeout=60)
+        self.host.sh("rmmod kvm_amd kvm ccp", timeout=60)
         self.assertEqual(self.host.read("optimized"), "")
 
 
