@@ -86,39 +86,29 @@ class TestModules(case.HostCase):
     def load(self):
         self.host.sh("modprobe kvm_amd", timeout=60)
         self.host.wait_for('[ "$(cat optimized)" != "" ] && [ $(cat pending) = 0 ]')
-        self.assertAllOptimized()
 
-    def unload(self):
-        """KVM alone leaves the host as it is, ccp shuts SNP down."""
-        before = self.host.read("optimized")
-        self.host.sh("rmmod kvm_amd kvm")
-        self.assertEqual(self.host.read("optimized"), before)
-        self.host.sh("rmmod ccp", timeout=60)
+    def unload(self, *modules):
+        """KVM shuts SNP down when it goes."""
+        self.host.sh("rmmod kvm_amd kvm " + " ".join(modules), timeout=60)
         self.assertEqual((self.host.read("control"), self.host.read("optimized")), ("on", ""))
+        self.assertEqual(self.host.number("pending"), 0)
         for core in self.host.snp()["cores"]:
             self.assertFalse(core["enabled"])
 
     def test_load_and_unload(self):
         self.assertEqual((self.host.read("control"), self.host.read("optimized")), ("on", ""))
-        for _ in range(3):
+        for modules in (), ("ccp",), ():
             self.load()
             self.check_vm_life()
-            self.unload()
-        self.assertEqual(self.host.sh("lsmod | tail -n +2"), "")
+            self.unload(*modules)
 
     def test_unload_with_work_pending(self):
-        """The last VM's rescan outlives KVM, and SNP."""
-        self.load()
+        """The rescan of the last VM outlives KVM."""
         for _ in range(3):
-            vm = self.start_vm()
-            vm.end()
-            self.unload_now()
             self.load()
-        self.unload()
-
-    def unload_now(self):
-        self.host.sh("rmmod kvm_amd kvm ccp", timeout=60)
-        self.assertEqual(self.host.read("optimized"), "")
+            self.start_vm().end()
+            self.unload("ccp")
+        self.assertEqual(self.host.sh("lsmod | tail -n +2"), "")
 
 
 class TestCoccinelle(unittest.TestCase):
