@@ -25,6 +25,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,8 +41,9 @@
 #define PAGE		4096UL
 #define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
 #define PARTS		12		/* at most */
-#define HUGE_STEP	256		/* huge pages of 2MB taken after a part */
+#define HUGE_STEP	256		/* huge pages of 2MB taken on each node after a part */
 #define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+#define NODES		"/sys/devices/system/node/node[0-9]*"
 #define OPTIMIZED	"/sys/devices/system/cpu/rmpopt/optimized"
 
 struct vm {
@@ -78,6 +80,18 @@ static long set_huge_pages(unsigned long count)
 		errx(1, HUGE_PAGES ": unreadable");
 	fclose(file);
 	return got;
+}
+
+static unsigned long nodes(void)
+{
+	unsigned long count = 1;
+	glob_t found;
+
+	if (!glob(NODES, 0, NULL, &found)) {
+		count = found.gl_pathc;
+		globfree(&found);
+	}
+	return count;
 }
 
 /* Regions that are optimized, or -1 */
@@ -182,8 +196,10 @@ static void launch(struct vm *vm, int regions, bool finish)
 		update_part(vm, i);
 		if (before > 0 ? before - optimized() >= regions : i + 1 == regions)
 			break;
-		huge = set_huge_pages(huge + HUGE_STEP);
+		huge = set_huge_pages(huge + HUGE_STEP * nodes());
 	}
+	if (i == PARTS)
+		errx(1, "the memory lies in %d of %d regions only", before - optimized(), regions);
 	if (finish)
 		sev_command(vm, KVM_SEV_SNP_LAUNCH_FINISH, &end, "SNP_LAUNCH_FINISH");
 	munmap(vm->source, vm->pages * PAGE);

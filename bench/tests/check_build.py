@@ -85,7 +85,7 @@ class TestModules(case.HostCase):
 
     def load(self):
         self.host.sh("modprobe kvm_amd", timeout=60)
-        self.host.wait_for('[ "$(cat optimized)" != "" ] && [ $(cat pending) = 0 ]')
+        self.host.wait_settled()
 
     def unload(self, *modules):
         """KVM shuts SNP down when it goes."""

@@ -209,7 +209,8 @@ class TestOneCpu(case.HostCase):
 
 
 class TestNodes(case.HostCase):
-    options = {"cores": 4, "threads": 1, "nodes": 2}
+    # So much that a VM finds three regions on one node.
+    options = {"cores": 4, "threads": 1, "nodes": 2, "mem": "16G"}
 
     def test_two_nodes(self):
         self.assertAllOptimized()
