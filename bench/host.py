@@ -133,6 +133,7 @@ class Vm:
             f"exec {self.into}<>/tmp/{self.name}.in {self.out}<>/tmp/{self.name}.out;"
             f"{self._answer()}", timeout=120)
         if not line.startswith("ready "):
+            host.slots.add(self.slot)
             raise RuntimeError(f"the SNP VM did not start: {line}")
         self.pages = int(line.split()[1])
 

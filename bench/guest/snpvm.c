@@ -6,7 +6,8 @@
  *
  *   snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]
  *
- * -r  how many optimized regions the memory is to take away (default 3)
+ * -r  how many optimized regions the memory is to take away (default 3); 0: in
+ *     12 parts, wherever they are
  * -p  private pages in each part of the memory (default 512)
  * -n  the NUMA node to have the memory from
  * -u  stop in the middle of the launch instead of finishing it
@@ -18,8 +19,8 @@
  * Linux hands out memory from one place as long as it can.  To get pages in
  * several regions, as a VM on a host with other tenants would, the pages are
  * asked for in parts and some huge pages are taken after each part, until enough
- * regions are no longer optimized.  Where there is no RMPOPT, there are as many
- * parts as regions.
+ * regions are no longer optimized, or for 12 parts.  Where there is no RMPOPT,
+ * there are as many parts as regions.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -41,6 +42,7 @@
 #define PAGE		4096UL
 #define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
 #define PARTS		12		/* at most */
+#define REGIONS		16384		/* there can be */
 #define HUGE_STEP	256		/* huge pages of 2MB taken on each node after a part */
 #define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 #define NODES		"/sys/devices/system/node/node[0-9]*"
@@ -94,23 +96,37 @@ static unsigned long nodes(void)
 	return count;
 }
 
-/* Regions that are optimized, or -1 */
-static int optimized(void)
+/* The regions that are optimized.  Returns whether there is one. */
+static bool read_optimized(bool *regions)
 {
 	FILE *file = fopen(OPTIMIZED, "r");
-	int first, last, count = 0;
+	bool any = false;
+	int first, last;
 
+	memset(regions, 0, REGIONS * sizeof(*regions));
 	if (!file)
-		return -1;
+		return false;
 	while (fscanf(file, "%d", &first) == 1) {
-		last = first;
-		if (fscanf(file, "-%d", &last) < 0)
+		if (fscanf(file, "-%d", &last) != 1)
 			last = first;
-		count += last - first + 1;
+		for (; first <= last && first < REGIONS; first++)
+			regions[first] = any = true;
 		if (fgetc(file) != ',')
 			break;
 	}
 	fclose(file);
+	return any;
+}
+
+/* How many of the regions are not optimized now.  Others may come back meanwhile. */
+static int count_lost(const bool *regions)
+{
+	bool now[REGIONS];
+	int i, count = 0;
+
+	read_optimized(now);
+	for (i = 0; i < REGIONS; i++)
+		count += regions[i] && !now[i];
 	return count;
 }
 
@@ -188,18 +204,17 @@ static void launch(struct vm *vm, int regions, bool finish)
 {
 	struct kvm_sev_snp_launch_start start = { .policy = SNP_POLICY };
 	struct kvm_sev_snp_launch_finish end = {};
-	int i, before = optimized();
+	bool before[REGIONS], rmpopt = read_optimized(before);
 	long huge = 0;
+	int i;
 
 	sev_command(vm, KVM_SEV_SNP_LAUNCH_START, &start, "SNP_LAUNCH_START");
 	for (i = 0; i < PARTS; i++) {
 		update_part(vm, i);
-		if (before > 0 ? before - optimized() >= regions : i + 1 == regions)
+		if (rmpopt && regions ? count_lost(before) >= regions : i + 1 == (regions ?: PARTS))
 			break;
 		huge = set_huge_pages(huge + HUGE_STEP * nodes());
 	}
-	if (i == PARTS)
-		errx(1, "the memory lies in %d of %d regions only", before - optimized(), regions);
 	if (finish)
 		sev_command(vm, KVM_SEV_SNP_LAUNCH_FINISH, &end, "SNP_LAUNCH_FINISH");
 	munmap(vm->source, vm->pages * PAGE);
@@ -238,8 +253,8 @@ int main(int argc, char **argv)
 			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]");
 		}
 	}
-	if (regions < 1 || regions > PARTS || pages < 1)
-		errx(2, "REGIONS must be 1 to %d, PAGES at least 1", PARTS);
+	if (regions < 0 || regions > PARTS || pages < 1)
+		errx(2, "REGIONS must be 0 to %d, PAGES at least 1", PARTS);
 
 	vm.part = pages;
 	vm.pages = vm.part * PARTS;

@@ -83,7 +83,7 @@ struct rmpopt_rescan {
 /**
  * rmpopt_start() - SNP was initialized, start to use RMPOPT
  *
- * Returns before any region is verified: work items, one for each core, do it.
+ * Returns before any region is verified: work items do it.
  */
 void rmpopt_start(void);
 

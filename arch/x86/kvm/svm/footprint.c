@@ -13,11 +13,10 @@
  * regions are verified.  Whether somebody else has private pages in there is
  * for RMPOPT to find out.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/bitmap.h>
 #include <linux/cpumask.h>
 #include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include <asm/rmpopt.h>
@@ -94,7 +93,7 @@ static void snp_footprint_put(struct snp_footprint *footprint)
 void snp_footprint_create(struct kvm *kvm)
 {
 	if (cpu_feature_enabled(X86_FEATURE_RMPOPT))
-		to_kvm_sev_info(kvm)->footprint = snp_footprint_alloc(kvm->userspace_pid);
+		to_kvm_sev_info(kvm)->footprint = snp_footprint_alloc(task_tgid_nr(current));
 }
 
 /* A page at @pfn is made private, or shared, on behalf of @kvm. */

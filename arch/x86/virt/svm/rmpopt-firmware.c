@@ -38,6 +38,9 @@ void rmpopt_reclaimed(u64 pa)
 	if (region >= RMPOPT_REGIONS || !READ_ONCE(rmpopt_running))
 		return;
 
+	/* The page is shared.  Pairs with test_and_clear_bit() in the work. */
+	smp_mb();
+
 	if (!test_bit(region, rmpopt_firmware) &&
 	    !test_and_set_bit(region, rmpopt_firmware))
 		queue_delayed_work(system_percpu_wq, &rmpopt_firmware_rescan, HZ);

@@ -11,8 +11,6 @@
  * and no RMPUPDATE touched it since.  It only steers the work, the table of
  * each core is what the CPU goes by.
  */
-#define pr_fmt(fmt) "SEV-SNP: RMPOPT: " fmt
-
 #include <linux/cpu.h>
 #include <linux/ioport.h>
 #include <linux/pfn.h>
@@ -37,7 +35,7 @@ static DEFINE_PER_CPU(unsigned long, rmpopt_verified);
 /* The part of the regions that one core leads when everything is verified */
 struct rmpopt_share {
 	struct work_struct work;
-	unsigned int nth, of;
+	unsigned int cpu, nth, of;
 };
 
 static DEFINE_PER_CPU(struct rmpopt_share, rmpopt_share);
@@ -46,8 +44,8 @@ static DEFINE_PER_CPU(struct rmpopt_share, rmpopt_share);
 static atomic_t rmpopt_leaders;
 static ktime_t rmpopt_scan_since;
 
-/* Execute RMPOPT here, if this CPU may */
-bool rmpopt_execute(unsigned int region, enum rmpopt_function function)
+/* Execute RMPOPT here, or return -EAGAIN if this CPU may not */
+int rmpopt_execute(unsigned int region, enum rmpopt_function function)
 {
 	unsigned int cpu;
 	bool optimized;
@@ -57,7 +55,7 @@ bool rmpopt_execute(unsigned int region, enum rmpopt_function function)
 
 	cpu = smp_processor_id();
 	if (!cpumask_test_cpu(cpu, rmpopt_cpus) || !rmpopt_covers(cpu, region))
-		return false;
+		return -EAGAIN;
 
 	optimized = __rmpopt((u64)region * RMPOPT_REGION_SIZE, function);
 	if (function == RMPOPT_VERIFY) {
@@ -84,15 +82,21 @@ void rmpopt_lost(u64 pfn)
 {
 	u64 region = rmpopt_region(pfn);
 
+	if (region >= RMPOPT_REGIONS)
+		return;
+
+	/* RMPUPDATE comes first.  Pairs with the set_bit() in rmpopt_lead(). */
+	smp_mb();
+
 	/* Test first: conversions must not fight over the cache line. */
-	if (region < RMPOPT_REGIONS && test_bit(region, rmpopt_optimized))
+	if (test_bit(region, rmpopt_optimized))
 		clear_bit(region, rmpopt_optimized);
 }
 
 static void rmpopt_full_rescan_work(struct work_struct *work);
 static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
 
-/* A CPU that goes offline may verify nothing: have another one try again. */
+/* A CPU that goes offline may not verify: have another one try again. */
 static void rmpopt_retry_elsewhere(void)
 {
 	unsigned int cpu = cpumask_any(rmpopt_cpus);
@@ -106,26 +110,23 @@ static long rmpopt_verify_here(void *region)
 	return rmpopt_execute((unsigned long)region, RMPOPT_VERIFY);
 }
 
-/* Verify a region on a CPU that has it in its window: this one, if it does. */
-static bool rmpopt_verify(unsigned int region)
+/*
+ * Verify a region on a CPU that has it in its window: this one, if it does, or
+ * else always the same one, so that others are left in peace.
+ */
+static int rmpopt_verify(unsigned int region)
 {
-	unsigned int cpu;
-	bool optimized;
+	unsigned int cpu, here = raw_smp_processor_id();
 
-	if (rmpopt_covers(raw_smp_processor_id(), region))
+	if (rmpopt_covers(here, region))
 		return rmpopt_execute(region, RMPOPT_VERIFY);
 
-	/* Not the same one for all regions */
-	for_each_cpu_wrap(cpu, rmpopt_cpus, region % nr_cpu_ids) {
-		if (!rmpopt_covers(cpu, region))
-			continue;
-		optimized = work_on_cpu(cpu, rmpopt_verify_here, (void *)(unsigned long)region);
-		if (!cpumask_test_cpu(cpu, rmpopt_cpus))
-			rmpopt_retry_elsewhere();
-		return optimized;
+	for_each_cpu_wrap(cpu, rmpopt_cpus, here) {
+		if (rmpopt_covers(cpu, region))
+			return work_on_cpu(cpu, rmpopt_verify_here, (void *)(unsigned long)region);
 	}
 
-	return false;
+	return 0;
 }
 
 /*
@@ -137,20 +138,23 @@ static bool rmpopt_verify(unsigned int region)
  */
 static bool rmpopt_lead(unsigned int region)
 {
-	bool gained = false;
+	int ret = 0;
 
 	wait_on_bit_lock(rmpopt_leading, region, TASK_UNINTERRUPTIBLE);
 
 	if (!test_bit(region, rmpopt_optimized)) {
 		set_bit(region, rmpopt_optimized);
-		gained = rmpopt_verify(region);
-		if (!gained)
+		ret = rmpopt_verify(region);
+		if (ret <= 0)
 			clear_bit(region, rmpopt_optimized);
 	}
 
 	clear_and_wake_up_bit(region, rmpopt_leading);
 
-	return gained;
+	if (ret < 0)
+		rmpopt_retry_elsewhere();
+
+	return ret > 0;
 }
 
 /*
@@ -162,7 +166,6 @@ void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since)
 {
 	ktime_t begin = ktime_get();
 	unsigned int region, todo;
-	bool able;
 	int core;
 
 	bitmap_and(regions, regions, rmpopt_present, RMPOPT_REGIONS);
@@ -173,19 +176,16 @@ void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since)
 
 	trace_rmpopt_rescan_begin(vm, todo);
 
-	/* Stay on one core: it needs none of what it verified itself. */
-	migrate_disable();
-	core = topology_logical_core_id(smp_processor_id());
+	/* A core needs none of what it verified itself. */
+	core = topology_logical_core_id(raw_smp_processor_id());
 	for_each_set_bit(region, regions, RMPOPT_REGIONS) {
 		if (!rmpopt_lead(region))
 			__clear_bit(region, regions);
+		/* The worker is elsewhere if its CPU went offline. */
+		if (topology_logical_core_id(raw_smp_processor_id()) != core)
+			core = RMPOPT_NO_CORE;
 		cond_resched();
 	}
-	able = cpumask_test_cpu(smp_processor_id(), rmpopt_cpus);
-	migrate_enable();
-
-	if (!able)
-		rmpopt_retry_elsewhere();
 
 	atomic_long_add(todo, &rmpopt_rescanned);
 	atomic_long_inc(&rmpopt_rescans);
@@ -238,14 +238,11 @@ static void rmpopt_lead_share(struct work_struct *work)
 	unsigned int region, ordinal = 0;
 
 	for_each_set_bit(region, rmpopt_present, RMPOPT_REGIONS) {
-		if (!rmpopt_in_share(ordinal++, share))
+		if (!rmpopt_covers(share->cpu, region) || !rmpopt_in_share(ordinal++, share))
 			continue;
 		rmpopt_lead(region);
 		cond_resched();
 	}
-
-	if (!cpumask_test_cpu(raw_smp_processor_id(), rmpopt_cpus))
-		rmpopt_retry_elsewhere();
 
 	/* The last one to finish hands everything to everyone, idle or not. */
 	if (atomic_dec_and_test(&rmpopt_leaders))
@@ -264,10 +261,26 @@ static int rmpopt_add_ram(unsigned long pfn, unsigned long nr_pages, void *set)
 	return 0;
 }
 
+/* Give the core of @cpu its share of what the cores with the same window have. */
+static void rmpopt_set_share(struct rmpopt_share *share, unsigned int cpu)
+{
+	unsigned int other;
+
+	share->cpu = cpu;
+	share->nth = 0;
+	share->of = 0;
+	for_each_cpu(other, rmpopt_cpus) {
+		if (rmpopt_leads_core(other) && rmpopt_window(other) == rmpopt_window(cpu)) {
+			share->nth += other < cpu;
+			share->of++;
+		}
+	}
+}
+
 /* Verify everything, each core a share of it */
 void rmpopt_scan_start(void)
 {
-	unsigned int cpu, cores = 0, nth = 0;
+	unsigned int cpu, cores = 0;
 
 	lockdep_assert_cpus_held();
 
@@ -286,8 +299,7 @@ void rmpopt_scan_start(void)
 
 		if (!rmpopt_leads_core(cpu))
 			continue;
-		share->nth = nth++;
-		share->of = cores;
+		rmpopt_set_share(share, cpu);
 		queue_work_on(cpu, system_percpu_wq, &share->work);
 	}
 }
@@ -313,7 +325,7 @@ void rmpopt_scan_stop(void)
 	bitmap_zero(rmpopt_optimized, RMPOPT_REGIONS);
 }
 
-void rmpopt_scan_init(void)
+void __init rmpopt_scan_init(void)
 {
 	int cpu;
 

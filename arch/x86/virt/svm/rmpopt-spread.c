@@ -14,8 +14,6 @@
  * a wake-up for each core, not a function call interrupt, and never runs with
  * interrupts disabled.
  */
-#define pr_fmt(fmt) "SEV-SNP: RMPOPT: " fmt
-
 #include <linux/jiffies.h>
 #include <linux/sched.h>
 #include <linux/slab.h>

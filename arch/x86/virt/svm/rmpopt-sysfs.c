@@ -4,6 +4,8 @@
  * what the table of a core has, /sys/devices/system/cpu/cpuN/rmpopt/.  See
  * Documentation/ABI/testing/sysfs-devices-system-cpu-rmpopt.
  */
+#define pr_fmt(fmt) "SEV-SNP: RMPOPT: " fmt
+
 #include <linux/cpu.h>
 #include <linux/device.h>
 #include <linux/slab.h>
@@ -85,14 +87,30 @@ static ssize_t name##_show(struct device *dev, struct device_attribute *attr,	\
 }										\
 static DEVICE_ATTR_RO(name)
 
-RMPOPT_ATTR_RO(regions, "%*pbl", (int)RMPOPT_REGIONS, rmpopt_present);
 RMPOPT_ATTR_RO(pending, "%lu", rmpopt_pending());
 RMPOPT_ATTR_RO(rmpopts, "%lu", rmpopt_executed());
 RMPOPT_ATTR_RO(rescans, "%ld", atomic_long_read(&rmpopt_rescans));
 RMPOPT_ATTR_RO(rescanned, "%ld", atomic_long_read(&rmpopt_rescanned));
 RMPOPT_ATTR_RO(settle_us, "%llu", READ_ONCE(rmpopt_settle_us));
 
-static ssize_t optimized_show(struct device *dev, struct device_attribute *attr, char *buf)
+/* Lists may be longer than a page, hence binary files. */
+static ssize_t rmpopt_read_list(const unsigned long *regions, char *buf, loff_t off, size_t count)
+{
+	char *list __free(kfree) = kasprintf(GFP_KERNEL, "%*pbl\n", (int)RMPOPT_REGIONS, regions);
+
+	return list ? memory_read_from_buffer(buf, count, &off, list, strlen(list)) : -ENOMEM;
+}
+
+static ssize_t regions_read(struct file *file, struct kobject *kobj,
+			    const struct bin_attribute *attr, char *buf, loff_t off, size_t count)
+{
+	return rmpopt_read_list(rmpopt_present, buf, off, count);
+}
+
+static const BIN_ATTR_RO(regions, 0);
+
+static ssize_t optimized_read(struct file *file, struct kobject *kobj,
+			      const struct bin_attribute *attr, char *buf, loff_t off, size_t count)
 {
 	unsigned long *regions __free(bitmap) = bitmap_zalloc(RMPOPT_REGIONS, GFP_KERNEL);
 
@@ -102,20 +120,25 @@ static ssize_t optimized_show(struct device *dev, struct device_attribute *attr,
 	/* What is being led counts when the leader succeeded. */
 	bitmap_andnot(regions, rmpopt_optimized, rmpopt_leading, RMPOPT_REGIONS);
 
-	return sysfs_emit(buf, "%*pbl\n", (int)RMPOPT_REGIONS, regions);
+	return rmpopt_read_list(regions, buf, off, count);
 }
-static DEVICE_ATTR_RO(optimized);
+
+static const BIN_ATTR_RO(optimized, 0);
 
 static struct attribute *rmpopt_attrs[] = {
 	&dev_attr_control.attr,
 	&dev_attr_mode.attr,
-	&dev_attr_regions.attr,
-	&dev_attr_optimized.attr,
 	&dev_attr_pending.attr,
 	&dev_attr_rmpopts.attr,
 	&dev_attr_rescans.attr,
 	&dev_attr_rescanned.attr,
 	&dev_attr_settle_us.attr,
+	NULL,
+};
+
+static const struct bin_attribute *const rmpopt_bin_attrs[] = {
+	&bin_attr_regions,
+	&bin_attr_optimized,
 	NULL,
 };
 
@@ -128,10 +151,17 @@ static umode_t rmpopt_is_visible(struct kobject *kobj, struct attribute *attr, i
 	return attr == &dev_attr_control.attr ? 0444 : 0;
 }
 
+static umode_t rmpopt_is_bin_visible(struct kobject *kobj, const struct bin_attribute *attr, int n)
+{
+	return rmpopt_control == RMPOPT_NOT_SUPPORTED ? 0 : attr->attr.mode;
+}
+
 static const struct attribute_group rmpopt_group = {
 	.name		= "rmpopt",
 	.attrs		= rmpopt_attrs,
+	.bin_attrs	= rmpopt_bin_attrs,
 	.is_visible	= rmpopt_is_visible,
+	.is_bin_visible	= rmpopt_is_bin_visible,
 };
 
 struct rmpopt_report {
@@ -148,7 +178,7 @@ static long rmpopt_report(void *arg)
 		/* The work item is elsewhere if the CPU went offline. */
 		if (raw_smp_processor_id() != report->cpu)
 			return -ENXIO;
-		if (rmpopt_execute(region, RMPOPT_REPORT))
+		if (rmpopt_execute(region, RMPOPT_REPORT) > 0)
 			__set_bit(region, report->regions);
 		cond_resched();
 	}
@@ -156,25 +186,29 @@ static long rmpopt_report(void *arg)
 	return 0;
 }
 
-static ssize_t cpu_regions_show(struct device *dev, struct device_attribute *attr, char *buf)
+/* A list that does not fit into a page is asked for with each page. */
+static ssize_t cpu_regions_read(struct file *file, struct kobject *kobj,
+				const struct bin_attribute *attr, char *buf, loff_t off,
+				size_t count)
 {
 	struct rmpopt_report *report __free(kfree) = kzalloc_obj(*report);
+	unsigned int cpu = kobj_to_dev(kobj)->id;
 	long ret;
 
 	if (!report)
 		return -ENOMEM;
 
-	report->cpu = dev->id;
-	ret = work_on_cpu(dev->id, rmpopt_report, report);
+	report->cpu = cpu;
+	ret = work_on_cpu(cpu, rmpopt_report, report);
 	if (ret)
 		return ret;
 
-	return sysfs_emit(buf, "%*pbl\n", (int)RMPOPT_REGIONS, report->regions);
+	return rmpopt_read_list(report->regions, buf, off, count);
 }
 
 /* To read it makes another CPU work, so that is not for everyone. */
-static struct device_attribute dev_attr_cpu_regions =
-	__ATTR(regions, 0400, cpu_regions_show, NULL);
+static const struct bin_attribute bin_attr_cpu_regions =
+	__BIN_ATTR(regions, 0400, cpu_regions_read, NULL, 0);
 
 static ssize_t cpu_window_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -186,14 +220,19 @@ static ssize_t cpu_window_show(struct device *dev, struct device_attribute *attr
 static struct device_attribute dev_attr_cpu_window = __ATTR(window, 0444, cpu_window_show, NULL);
 
 static struct attribute *rmpopt_cpu_attrs[] = {
-	&dev_attr_cpu_regions.attr,
 	&dev_attr_cpu_window.attr,
 	NULL,
 };
 
+static const struct bin_attribute *const rmpopt_cpu_bin_attrs[] = {
+	&bin_attr_cpu_regions,
+	NULL,
+};
+
 static const struct attribute_group rmpopt_cpu_group = {
-	.name	= "rmpopt",
-	.attrs	= rmpopt_cpu_attrs,
+	.name		= "rmpopt",
+	.attrs		= rmpopt_cpu_attrs,
+	.bin_attrs	= rmpopt_cpu_bin_attrs,
 };
 
 int rmpopt_sysfs_online(unsigned int cpu)
@@ -212,24 +251,21 @@ void rmpopt_sysfs_settled(void)
 		sysfs_notify_dirent(rmpopt_pending_file);
 }
 
-int __init rmpopt_sysfs_init(void)
+void __init rmpopt_sysfs_init(void)
 {
 	struct device *root = bus_get_dev_root(&cpu_subsys);
 	struct kernfs_node *dir;
-	int ret;
 
-	if (!root)
-		return -ENODEV;
-
-	ret = sysfs_create_group(&root->kobj, &rmpopt_group);
-	if (!ret && rmpopt_control != RMPOPT_NOT_SUPPORTED) {
+	/* RMPOPT is as useful without. */
+	if (!root || sysfs_create_group(&root->kobj, &rmpopt_group)) {
+		pr_warn("no files in sysfs\n");
+	} else if (rmpopt_control != RMPOPT_NOT_SUPPORTED) {
 		dir = sysfs_get_dirent(root->kobj.sd, rmpopt_group.name);
 		rmpopt_pending_file = sysfs_get_dirent(dir, "pending");
 		sysfs_put(dir);
 	}
-	put_device(root);
 
-	return ret;
+	put_device(root);
 }
 
 #include "rmpopt-sysfs_kunit.c"

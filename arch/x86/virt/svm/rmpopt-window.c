@@ -83,10 +83,22 @@ static bool rmpopt_content_better(struct rmpopt_content a, struct rmpopt_content
 }
 
 /*
- * The window, within the physical memory, with the lowest average distance.  As
- * it slides, the average only turns where the window begins with the memory of
- * a node, or ends with it: no need to try the rest.
+ * Where the window may be best: where it, within the physical memory, begins or
+ * ends with an edge of a node's memory.  In between, as it slides, the average
+ * only rises or only falls.
  */
+static unsigned int rmpopt_window_candidate(const struct rmpopt_memory *memory, unsigned int nth,
+					    unsigned int last)
+{
+	unsigned int edge = nth & 1 ? memory->end : memory->first;
+
+	if (nth & 2)
+		edge = max(edge, RMPOPT_WINDOW) - RMPOPT_WINDOW;
+
+	return min(edge, last);
+}
+
+/* The window, within the physical memory, with the lowest average distance */
 static unsigned int rmpopt_best_window(const struct rmpopt_memory *memory, unsigned int nr)
 {
 	unsigned int i, first, last = 0, best = 0;
@@ -95,11 +107,10 @@ static unsigned int rmpopt_best_window(const struct rmpopt_memory *memory, unsig
 	for (i = 0; i < nr; i++)
 		last = max(last, max(memory[i].end, RMPOPT_WINDOW) - RMPOPT_WINDOW);
 
-	for (i = 0; i < 2 * nr; i++) {
+	for (i = 0; i < 4 * nr; i++) {
 		struct rmpopt_content content;
 
-		first = i % 2 ? max(memory[i / 2].end, RMPOPT_WINDOW) - RMPOPT_WINDOW :
-				min(memory[i / 2].first, last);
+		first = rmpopt_window_candidate(&memory[i / 4], i % 4, last);
 		content = rmpopt_window_content(memory, nr, first);
 		if (rmpopt_content_better(content, most) ||
 		    (first < best && !rmpopt_content_better(most, content))) {

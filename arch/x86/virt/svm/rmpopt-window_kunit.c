@@ -2,6 +2,7 @@
 /* KUnit tests of the windows, included by what they test. */
 #ifdef CONFIG_RMPOPT_KUNIT_TEST
 #include <kunit/test.h>
+#include <linux/prandom.h>
 
 #define LOCAL	10
 #define SOCKET	12
@@ -107,7 +108,12 @@ static void rmpopt_window_holes(struct kunit *test)
 	const struct rmpopt_memory around[] = {
 		{ TB(2), TB(7), REMOTE }, { TB(4), TB(5), LOCAL }, { },
 	};
+	/* The best place begins with the end of what is far. */
+	const struct rmpopt_memory end[] = {
+		{ 0, TB(1), REMOTE }, { TB(3) / 2, TB(5) / 2, LOCAL }, { TB(3), TB(6), 20 }, { },
+	};
 
+	rmpopt_expect_window(test, TB(1), end);
 	rmpopt_expect_window(test, TB(1) + 4, second);
 	rmpopt_expect_window(test, TB(1) + 4, bit);
 	rmpopt_expect_window(test, TB(3), around);
@@ -131,6 +137,37 @@ static void rmpopt_window_large_nodes(struct kunit *test)
 	rmpopt_expect_window(test, TB(14), last);
 }
 
+/* Memory in many places; what is found is compared with all there is. */
+static void rmpopt_window_search(struct kunit *test)
+{
+	struct rmpopt_memory memory[4];
+	unsigned int i, n, end, first;
+	struct rnd_state state;
+
+	prandom_seed_state(&state, 1);
+	for (n = 0; n < 30; n++) {
+		struct rmpopt_content found, best = { };
+
+		for (i = 0, end = 0; i < ARRAY_SIZE(memory); i++) {
+			memory[i].first = end + prandom_u32_state(&state) % (TB(1) / 8);
+			end = memory[i].first + 1 + prandom_u32_state(&state) % TB(2);
+			memory[i].end = end;
+			memory[i].distance = LOCAL + prandom_u32_state(&state) % 3 * 11;
+		}
+
+		first = rmpopt_best_window(memory, ARRAY_SIZE(memory));
+		found = rmpopt_window_content(memory, ARRAY_SIZE(memory), first);
+		for (first = 0; first + RMPOPT_WINDOW <= end; first++) {
+			struct rmpopt_content content;
+
+			content = rmpopt_window_content(memory, ARRAY_SIZE(memory), first);
+			if (rmpopt_content_better(content, best))
+				best = content;
+		}
+		KUNIT_EXPECT_FALSE_MSG(test, rmpopt_content_better(best, found), "topology %u", n);
+	}
+}
+
 static struct kunit_case rmpopt_window_cases[] = {
 	KUNIT_CASE(rmpopt_window_one_node),
 	KUNIT_CASE(rmpopt_window_for_all),
@@ -138,6 +175,7 @@ static struct kunit_case rmpopt_window_cases[] = {
 	KUNIT_CASE(rmpopt_window_eight_nodes),
 	KUNIT_CASE(rmpopt_window_holes),
 	KUNIT_CASE(rmpopt_window_large_nodes),
+	KUNIT_CASE(rmpopt_window_search),
 	{ },
 };
 

@@ -91,7 +91,7 @@ static void rmpopt_disable(void)
 	rmpopt_running = false;
 	cpumask_clear(rmpopt_cpus);
 
-	/* Wait for those in rmpopt_execute() that saw their CPU in the mask. */
+	/* Wait for those who saw their CPU in the mask. */
 	synchronize_rcu();
 	on_each_cpu(rmpopt_disable_cpu, NULL, 1);
 
@@ -177,7 +177,7 @@ static int rmpopt_cpu_offline(unsigned int cpu)
 	if (!rmpopt_running)
 		return 0;
 
-	/* This runs on @cpu, so @cpu is not within rmpopt_execute(). */
+	/* This runs on @cpu, so nothing executes RMPOPT on @cpu now. */
 	cpumask_clear_cpu(cpu, rmpopt_cpus);
 	rmpopt_spread_offline(cpu);
 
@@ -188,9 +188,9 @@ static int rmpopt_cpu_offline(unsigned int cpu)
 	return 0;
 }
 
-static const char *rmpopt_missing(void)
+static const char * __init rmpopt_missing(void)
 {
-	u64 rmp_cfg;
+	u64 rmp_cfg = 0;
 
 	if (!cpu_feature_enabled(X86_FEATURE_RMPOPT))
 		return "the CPU does not have the instruction";
@@ -198,7 +198,8 @@ static const char *rmpopt_missing(void)
 	if (!cc_platform_has(CC_ATTR_HOST_SEV_SNP))
 		return "SNP is not enabled";
 
-	rdmsrq(MSR_AMD64_RMP_CFG, rmp_cfg);
+	if (cpu_feature_enabled(X86_FEATURE_SEGMENTED_RMP))
+		rdmsrq(MSR_AMD64_RMP_CFG, rmp_cfg);
 	if (!(rmp_cfg & MSR_AMD64_SEG_RMP_ENABLED))
 		return "the RMP is contiguous, it has to be segmented";
 
@@ -220,6 +221,8 @@ static int __init rmpopt_init(void)
 	if (!missing) {
 		guard(mutex)(&rmpopt_mutex);
 
+		/* What another kernel left in the tables goes with the windows. */
+		on_each_cpu(rmpopt_disable_cpu, NULL, 1);
 		rmpopt_scan_init();
 		rmpopt_control = sev_cfg.normpopt ? RMPOPT_FORCE_OFF : RMPOPT_ON;
 		if (sev_cfg.normpopt)
@@ -230,9 +233,9 @@ static int __init rmpopt_init(void)
 	if (missing && (boot_cpu_has(X86_FEATURE_RMPOPT) || boot_cpu_has(X86_FEATURE_SEV_SNP)))
 		pr_info("not used: %s\n", missing);
 
-	ret = rmpopt_sysfs_init();
-	if (ret || rmpopt_control == RMPOPT_NOT_SUPPORTED)
-		return ret;
+	rmpopt_sysfs_init();
+	if (rmpopt_control == RMPOPT_NOT_SUPPORTED)
+		return 0;
 
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/rmpopt:online",
 				rmpopt_cpu_online, rmpopt_cpu_offline);

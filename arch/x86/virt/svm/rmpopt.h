@@ -30,7 +30,7 @@ void rmpopt_find_windows(void);
 /* rmpopt-scan.c: verifying regions */
 extern unsigned long rmpopt_present[], rmpopt_optimized[], rmpopt_leading[];
 extern atomic_long_t rmpopt_rescans, rmpopt_rescanned;
-bool rmpopt_execute(unsigned int region, enum rmpopt_function function);
+int rmpopt_execute(unsigned int region, enum rmpopt_function function);
 unsigned long rmpopt_executed(void);
 void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since);
 void rmpopt_scan_start(void);
@@ -63,6 +63,6 @@ void rmpopt_firmware_stop(void);
 void rmpopt_sysfs_settled(void);
 int rmpopt_sysfs_online(unsigned int cpu);
 void rmpopt_sysfs_offline(unsigned int cpu);
-int rmpopt_sysfs_init(void);
+void rmpopt_sysfs_init(void);
 
 #endif /* _X86_VIRT_SVM_RMPOPT_H */

@@ -11,11 +11,13 @@
 void rmpopt_read(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY);
-	ssize_t len;
+	size_t len = 0;
+	ssize_t ret;
 
 	TEST_ASSERT(fd >= 0, "open(%s): %s", path, strerror(errno));
-	len = read(fd, buf, size - 1);
-	TEST_ASSERT(len >= 0, "read(%s): %s", path, strerror(errno));
+	while ((ret = read(fd, buf + len, size - 1 - len)) > 0)
+		len += ret;
+	TEST_ASSERT(!ret, "read(%s): %s", path, strerror(errno));
 	buf[len] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
 	close(fd);
@@ -44,7 +46,8 @@ int rmpopt_write(const char *path, const char *value)
 struct rmpopt_regions rmpopt_read_regions(const char *path)
 {
 	struct rmpopt_regions regions = { };
-	char buf[4096], *pos = buf;
+	static char buf[128 * 1024];
+	char *pos = buf;
 
 	rmpopt_read(path, buf, sizeof(buf));
 	while (*pos) {
