@@ -3,35 +3,43 @@
  * ordinary - an ordinary KVM guest, with all of its memory in one 1GB region of
  * the host, that writes to all of it again and again.
  *
- *   ordinary REGION [PASSES]
+ *   ordinary REGION [PASSES|forever [NODE]]
  *
  * The guest writes to each of its pages in each of the PASSES (default 16), and
- * its VMM looks whether it did.  Ends with an error if REGION does not have the
- * memory to give.
+ * its VMM looks whether it did; or for ever, and then nothing but an interrupt
+ * of the host makes it exit.  NODE is where to look for REGION, the node of the
+ * CPU if it is not said.  Ends with an error if REGION does not have the memory
+ * to give.
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include <linux/kvm.h>
+#include <linux/mempolicy.h>
 
 #define PAGE		4096UL
 #define PAGES		64UL		/* what 16-bit code reaches without ado */
 #define REGION_PAGES	(1UL << 18)
-#define CHUNK		(64UL << 20)	/* looked through at a time */
 #define HUGE		(2UL << 20)
+#define SPARE		(256UL << 20)	/* left for others */
+#define CODE_OUT	19		/* where the guest tells its VMM */
+#define NOP		0x90
 
 /*
  * 16-bit code in the first page: in each page but this one, increment the first
  * word; then tell the VMM by a write to port 0, and begin anew.
  */
-static const uint8_t code[] = {
+static uint8_t code[] = {
 	0xbb, 0x00, 0x01,		/* 0: mov bx, 0x100 (a segment, page 1) */
 	0x8e, 0xdb,			/* 3: mov ds, bx */
 	0xff, 0x06, 0x00, 0x00,		/* 5: inc word [0] */
@@ -42,6 +50,14 @@ static const uint8_t code[] = {
 	0xeb, 0xe9,			/* 21: jmp 0 */
 };
 
+static void use_node(unsigned int node)
+{
+	unsigned long nodes = 1UL << node;
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes)))
+		err(1, "node %u", node);
+}
+
 static uint64_t region_of(int pagemap, void *page)
 {
 	uint64_t entry;
@@ -51,36 +67,43 @@ static uint64_t region_of(int pagemap, void *page)
 	return (entry & ((1ULL << 55) - 1)) / REGION_PAGES;
 }
 
+static size_t free_memory(void)
+{
+	struct sysinfo info;
+
+	if (sysinfo(&info))
+		err(1, "sysinfo");
+	return (info.freeram * info.mem_unit - SPARE) & -HUGE;
+}
+
 /* PAGES pages of @region, in a row */
 static char *memory_in(uint64_t region)
 {
-	char *memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
-	unsigned long got = 0;
-	size_t at;
+	size_t at, got = 0, size = free_memory();
+	char *memory, *area;
 
-	if (memory == MAP_FAILED || pagemap < 0)
+	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED || area == MAP_FAILED || pagemap < 0)
 		err(1, "memory");
+	madvise(area, size, MADV_HUGEPAGE);
 
-	while (got < PAGES) {
-		char *chunk = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (chunk == MAP_FAILED)
-			err(1, "region %lu has only %lu pages to give", region, got);
-		madvise(chunk, CHUNK, MADV_HUGEPAGE);
-		for (at = 0; at < CHUNK && got < PAGES; at += PAGE) {
-			chunk[at] = 1;
-			if (region_of(pagemap, chunk + at) != region) {
-				at += HUGE - PAGE;
-				continue;
-			}
-			if (mremap(chunk + at, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-				   memory + got++ * PAGE) == MAP_FAILED)
-				err(1, "mremap");
+	for (at = 0; at < size && got < PAGES; at += PAGE) {
+		area[at] = 1;
+		if (region_of(pagemap, area + at) != region) {
+			at += HUGE - PAGE;
+			continue;
 		}
+		if (mremap(area + at, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   memory + got++ * PAGE) == MAP_FAILED)
+			err(1, "mremap");
 	}
+	if (got < PAGES)
+		errx(1, "region %lu has only %zu pages to give", region, got);
+	munmap(area, size);
 	close(pagemap);
 	return memory;
 }
@@ -88,6 +111,7 @@ static char *memory_in(uint64_t region)
 int main(int argc, char **argv)
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = PAGES * PAGE };
+	bool forever = argc > 2 && !strcmp(argv[2], "forever");
 	unsigned long passes = argc > 2 ? atol(argv[2]) : 16, pass, page;
 	struct kvm_sregs sregs;
 	struct kvm_regs regs = { .rflags = 2 };
@@ -95,8 +119,12 @@ int main(int argc, char **argv)
 	int kvm, vm, vcpu;
 	char *memory;
 
-	if (argc < 2 || argc > 3 || passes < 1)
-		errx(2, "usage: ordinary REGION [PASSES]");
+	if (argc < 2 || argc > 4 || (passes < 1 && !forever))
+		errx(2, "usage: ordinary REGION [PASSES|forever [NODE]]");
+	if (argc == 4)
+		use_node(atoi(argv[3]));
+	if (forever)
+		memset(code + CODE_OUT, NOP, 2);
 	memory = memory_in(atol(argv[1]));
 	memset(memory, 0, PAGES * PAGE);
 	memcpy(memory, code, sizeof(code));
@@ -119,7 +147,11 @@ int main(int argc, char **argv)
 	if (run == MAP_FAILED)
 		err(1, "vCPU");
 
-	for (pass = 1; pass <= passes; pass++) {
+	if (forever) {
+		printf("running\n");
+		fflush(stdout);
+	}
+	for (pass = 1; forever || pass <= passes; pass++) {
 		if (ioctl(vcpu, KVM_RUN, 0))
 			err(1, "KVM_RUN");
 		if (run->exit_reason != KVM_EXIT_IO)
