@@ -14,7 +14,7 @@ NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
 export KERNEL INITRD APPEND CORES THREADS NODES MEM FAR QEMU_ARGS
-export VCPUS HOST ON AGAIN LIMIT REROLL BOOTS
+export VCPUS HOST ON AGAIN LIMIT REROLL BOOTS REPEAT
 
 
 ## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
@@ -44,6 +44,11 @@ guest: guest-stack emulator
 kvm-selftests: linux-tree emulator
 	@$(S)/build all-selftests
 	@$(S)/kvm-selftests $(TESTS)
+
+## bench: what the end of an SNP VM costs everybody else, under the policies of the
+##        series and the public ones; tables in out/bench.md; [REPEAT=3], half an hour
+bench: initrd emulator
+	@$(S)/bench
 
 ## boot: boot KERNEL= and INITRD= (default: ours) on the emulated SNP host, with
 ##       [APPEND= CORES=4 THREADS=2 NODES=1 MEM=8G QEMU_ARGS=]; C-a x ends it;
@@ -117,5 +122,5 @@ help:
 	@echo "RMPOPT_CACHE=dir moves the cache; SETUP=no installs no packages."
 
 .NOTPARALLEL:
-.PHONY: run test check boot tree save series linux-tree qemu-tree kernel emulator selftests \
+.PHONY: run test check bench boot tree save series linux-tree qemu-tree kernel emulator selftests \
 	initrd guest guest-stack kvm-selftests setup paths clean distclean help
