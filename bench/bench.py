@@ -4,8 +4,8 @@
 One boot.  SNP VMs end under each policy in turn, while ordinary KVM guests work
 on half of the cores, one more on an isolated (nohz_full) core, and other cores
 are idle.  Everything is counted in this run: RMPOPTs by the emulated hardware,
-the rest by trace events of the kernel.  Times are those of
-an emulator: good to compare policies within one run, for nothing else.
+the rest by trace events of the kernel.  Times are those of an emulator: good to
+compare policies within one run, for nothing else.
 """
 
 import time
@@ -25,27 +25,24 @@ QUIET_SECONDS = 2
 SNP, ORDINARY, IDLE, ISOLATED = (0, 1), (2, 3, 4, 5), (6,), (7,)
 BUSY = SNP + ORDINARY
 
-IPIS = ("call_function_entry", "call_function_single_entry")
-EVENTS = ("rmpopt", *(f"irq_vectors/{name}" for name in (*IPIS, "reschedule_entry")),
-          "kvm/kvm_exit", "power/cpu_idle")
+REGIONS = 3			# that an SNP VM is to use, at least
+
+OUTCOMES = ("scanned", "cached", "failed")
+EVENTS = (*hosts.EVENTS, "irq_vectors/reschedule_entry", "kvm/kvm_exit", "power/cpu_idle")
 
 
 class Bench(hosts.Host):
     """The host, and who is on it."""
 
     def __init__(self, name="bench"):
-        isolated = ",".join(str(cpu) for core in ISOLATED for cpu in self.cpus(core))
+        isolated = machine.ranges(core * THREADS + thread
+                                  for core in ISOLATED for thread in range(THREADS))
         super().__init__(name, cores=CORES, threads=THREADS, nodes=NODES, mem=MEM,
-                         append=f"isolcpus=domain,managed_irq,2-{CORES * THREADS - 1} "
-                         f"irqaffinity=0 tsc=reliable nohz_full={isolated}")
-
-    @staticmethod
-    def cpus(core):
-        return range(core * THREADS, (core + 1) * THREADS)
+                         append=hosts.quiet(f"2-{CORES * THREADS - 1}") + f" nohz_full={isolated}")
 
     def __enter__(self):
         super().__enter__()
-        self.sh("grep -q -m 1 'Switched to clocksource tsc$' /dev/kmsg")
+        self.wait_quiet()
         self.sh("insmod /tests/rmpopt_public.ko")
         self.keep_busy(SNP)
         return self
@@ -55,13 +52,14 @@ class Bench(hosts.Host):
 
     def start_guests(self, regions):
         """Ordinary guests that write all the time, each to memory in one of the regions,
-        which takes a while to find."""
+        which takes a while to find.  The regions are those of node 0, so each begins on
+        CPU 0."""
         for number, core in enumerate(ORDINARY + ISOLATED):
             cpu, region = core * THREADS, sorted(regions)[number % len(regions)]
             self.sh(f"mkfifo -m 600 /tmp/g{core};"
-                    f"taskset {1 << cpu:x} ordinary {region} forever 0 > /tmp/g{core} & "
-                    f"read -r line < /tmp/g{core}; rm /tmp/g{core}; [ $line = running ]",
-                    timeout=180)
+                    f"taskset 1 ordinary {region} forever > /tmp/g{core} & guest=$!;"
+                    f"read -r line < /tmp/g{core}; rm /tmp/g{core}; [ $line = running ] &&"
+                    f"taskset -p {1 << cpu:x} $guest > /dev/null", timeout=180)
 
     def ready(self, policy):
         """Optimize everything, and leave nothing to do, as the policy does it."""
@@ -79,39 +77,17 @@ class Bench(hosts.Host):
         self.wait_settled()
 
     def trace_begin(self):
-        self.sh(f"cd {hosts.TRACING}; echo 0 > tracing_on; echo mono > trace_clock; echo > trace;"
-                "echo NO_TTWU_QUEUE > /sys/kernel/debug/sched/features;" +
-                ";".join(f"echo 1 > events/{event}/enable" for event in EVENTS) +
-                f"; echo 1 > tracing_on; echo quiet > trace_marker; sleep {QUIET_SECONDS};"
+        self.trace_start(EVENTS)
+        self.sh(f"cd {hosts.TRACING}; echo quiet > trace_marker; sleep {QUIET_SECONDS};"
                 "echo end > trace_marker")
 
-    def trace_end(self):
-        """(seconds, CPU, name, fields) of each event."""
-        text = self.sh(f"cd {hosts.TRACING}; echo 0 > tracing_on; cat trace", timeout=300)
-        with open(self.log.replace(".log", ".trace"), "w") as file:
-            file.write(text)
-        return parse(text)
 
-
-def parse(text):
-    events = []
-    for line in text.split("\n"):
-        head, found, rest = line.partition(": ")
-        words = head.split()
-        if not found or line.startswith("#") or len(words) < 3:
-            continue
-        name, _, fields = rest.partition(": ")
-        cpu = next(int(word[1:4]) for word in words if word[0] == "[" and word[1:4].isdigit())
-        events.append((float(words[-1]), cpu, name.strip(),
-                       dict(field.split("=", 1) for field in fields.split() if "=" in field) or
-                       {"text": fields}))
-    return events
-
-
-def outcomes(before, after):
-    """RMPOPTs of each core, by outcome."""
-    return [{what: b[what] - a[what] for what in ("scanned", "cached", "failed")}
-            for a, b in zip(before["cores"], after["cores"])]
+def outcomes(state, since=None):
+    """RMPOPTs of each core, by outcome, so far or since another state."""
+    if not since:
+        since = {"cores": [dict.fromkeys(OUTCOMES, 0)] * CORES}
+    return [{what: core[what] - was[what] for what in OUTCOMES}
+            for core, was in zip(state["cores"], since["cores"])]
 
 
 def by_core(events, names, begin, end):
@@ -124,7 +100,7 @@ def by_core(events, names, begin, end):
 
 def wakes(events, begin, end):
     """Times that a CPU left its idle state, by core."""
-    return by_core([event for event in events if event[3].get("state") == "4294967295"],
+    return by_core([event for event in events if "state=4294967295" in event[3]],
                    ("cpu_idle",), begin, end)
 
 
@@ -138,16 +114,16 @@ def wait_complete(host, footprint, seconds=60):
         time.sleep(0.02)
 
 
-def launch(host, regions):
+def launch(host):
     """An SNP VM with private pages in some regions, of node 0, and which they are"""
     before = host.read("optimized")
-    vm = host.start_vm(f"-n 0 -r {regions}")
+    vm = host.start_vm(f"-n 0 -r {REGIONS}")
     return vm, host.dark(before)
 
 
-def trial(host, policy, regions=3):
+def trial(host, policy):
     """An SNP VM ends."""
-    vm, footprint = launch(host, regions)
+    vm, footprint = launch(host)
     host.ready(policy)
     start = host.snp()
     host.trace_begin()
@@ -159,18 +135,16 @@ def trial(host, policy, regions=3):
                 "echo done > trace_marker", timeout=300)
     wait_complete(host, footprint)
     state = host.snp()
-    events = host.trace_end()
-    result = measure(policy, events, len(footprint))
-    result.update(policy=policy, footprint=len(footprint), rmpopts=outcomes(start, state))
+    result = measure(policy, host.trace_lines())
+    result.update(policy=policy, footprint=len(footprint), rmpopts=outcomes(state, start))
     host.back_to_ours(policy)
     return result
 
 
-def measure(policy, events, footprint):
+def measure(policy, events):
     """What the events say of the time from the rescan's begin to the last busy core,
     and of as much quiet time before the VM ended."""
-    marks = {fields["text"]: when for when, _, name, fields in events
-             if name == "tracing_mark_write"}
+    marks = {text: when for when, _, name, text in events if name == "tracing_mark_write"}
     if policy in PUBLIC:
         begin, end = marks["scan"], marks["done"]
     else:
@@ -182,7 +156,7 @@ def measure(policy, events, footprint):
     return {
         "seconds": end - begin,
         "waited": JUNE_WAITS if policy == "june" else 0,
-        "ipis": by_core(events, IPIS, begin, end),
+        "ipis": by_core(events, hosts.CALLS, begin, end),
         "reschedules": by_core(events, ("reschedule_entry",), begin, end),
         "exits": by_core(events, ("kvm_exit",), begin, end),
         "exits_quiet": [count * share for count in calm],
@@ -191,25 +165,18 @@ def measure(policy, events, footprint):
     }
 
 
-def boot(host):
-    """How all memory was verified: RMPOPTs of each core, by outcome."""
-    host.wait_settled()
-    state = host.snp()
-    nothing = [dict.fromkeys(("scanned", "cached", "failed"), 0)] * CORES
-    return outcomes({"cores": nothing}, state)
-
-
 def main(repeat):
     begin = time.monotonic()
     print(f"Booting an SNP host: {CORES} cores of {THREADS} threads, {NODES} nodes, {MEM}.", flush=True)
     with Bench() as host:
+        host.wait_settled()
         data = {"machine": {"cores": CORES, "threads": THREADS, "nodes": NODES, "mem": MEM,
                             "kernel": host.sh("uname -r"), "regions": len(host.list("regions")),
-                            "busy": len(BUSY), "ordinary": len(ORDINARY)},
-                "boot": boot(host), "trials": []}
+                            "ordinary": ORDINARY, "idle": IDLE, "isolated": ISOLATED},
+                "boot": outcomes(host.snp()), "trials": []}
         print("Ordinary guests start, and look for memory in regions that the SNP VMs will use.",
               flush=True)
-        vm, footprint = launch(host, 3)
+        vm, footprint = launch(host)
         vm.end()
         host.back_to_ours("lazy")
         host.start_guests(footprint)
@@ -232,7 +199,6 @@ def main(repeat):
 
 
 def say(result, begin):
-    total = sum(sum(core.values()) for core in result["rmpopts"])
     print(f"{time.monotonic() - begin:5.0f} s  {result['policy']:6}  {result['footprint']} regions:"
-          f" {total:4} RMPOPTs, {sum(result['ipis']):4} IPIs, complete after"
+          f" {report.total(result):4} RMPOPTs, {sum(result['ipis']):4} IPIs, complete after"
           f" {result['waited'] + result['seconds']:.3f} s", flush=True)

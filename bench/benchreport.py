@@ -26,10 +26,10 @@ def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def figures(trial, ordinary):
-    """One trial as the figures that are compared; ordinary: the cores of the guests."""
-    def added(what):
-        return sum(max(0, trial[what][core] - trial[what + "_quiet"][core]) for core in ordinary)
+def figures(trial, about):
+    """One trial as the figures that are compared"""
+    def ipis(cores):
+        return sum(trial["ipis"][core] for core in cores)
 
     rmpopts = trial["rmpopts"]
     return {
@@ -37,19 +37,19 @@ def figures(trial, ordinary):
         **{what: sum(core[what] for core in rmpopts) for what in rmpopts[0]},
         "leader": max(sum(core.values()) for core in rmpopts),
         "ipis": sum(trial["ipis"]),
-        "ipis_ordinary": sum(trial["ipis"][core] for core in ordinary),
-        "exits_added": round(added("exits"), 1),
-        "ipis_idle": trial["ipis"][6],
-        "ipis_isolated": trial["ipis"][7],
+        "ipis_ordinary": ipis(about["ordinary"]),
+        "exits_added": round(sum(max(0, trial["exits"][core] - trial["exits_quiet"][core])
+                                 for core in about["ordinary"]), 1),
+        "ipis_idle": ipis(about["idle"]),
+        "ipis_isolated": ipis(about["isolated"]),
         "ms": 1000 * (trial["waited"] + trial["seconds"]),
     }
 
 
 def summary(data):
-    ordinary = range(2, 2 + data["machine"]["ordinary"])
     result = {}
     for policy in NAMES:
-        trials = [figures(trial, ordinary) for trial in data["trials"]
+        trials = [figures(trial, data["machine"]) for trial in data["trials"]
                   if trial["policy"] == policy]
         if trials:
             result[policy] = {what: spread([one[what] for one in trials]) for what in trials[0]}
@@ -57,15 +57,17 @@ def summary(data):
 
 
 def computed(data):
-    """The model against what was counted, which must be equal; and other hosts."""
-    machine_, differs = data["machine"], []
+    """The model against the RMPOPTs that were counted, which must be equal; and other
+    hosts."""
+    about, differs = data["machine"], []
     for trial in data["trials"]:
+        # An idle core may have woken by itself, and caught up.
         if trial["policy"] == "lazy":
             busy = sum(1 for core in trial["rmpopts"] if core["scanned"] + core["cached"])
         else:
-            busy = machine_["cores"]
-        expected = model.counts(trial["policy"], machine_["regions"], trial["footprint"],
-                                machine_["cores"], machine_["threads"], busy)
+            busy = about["cores"]
+        expected = model.counts(trial["policy"], about["regions"], trial["footprint"],
+                                about["cores"], about["threads"], busy)
         # What failed was the firmware's, whose region was not the VM's.
         got = total(trial) - (0 if trial["policy"] in ("june", "march") else
                               sum(core["failed"] for core in trial["rmpopts"]))

@@ -9,10 +9,18 @@ import machine
 # the clocksource watchdog is a function call interrupt.  Where those of a rescan are
 # counted, CPUs are set aside, as hosts do for guests, and the TSC is trusted.  Devices
 # interrupt CPU 0 only: the serial port that brings our commands would wake another.
-QUIET = "isolcpus=domain,managed_irq,1-7 irqaffinity=0 tsc=reliable"
+def quiet(cpus):
+    """The command line that sets CPUs aside."""
+    return f"isolcpus=domain,managed_irq,{cpus} irqaffinity=0 tsc=reliable"
+
+
+QUIET = quiet("1-7")
 
 SYSFS = "/sys/devices/system/cpu/rmpopt/"
 TRACING = "/sys/kernel/tracing/"
+
+CALLS = ("call_function_entry", "call_function_single_entry")
+EVENTS = ("rmpopt", "ipi/ipi_send_cpu", *(f"irq_vectors/{name}" for name in CALLS))
 
 
 class Host(machine.Machine):
@@ -99,24 +107,32 @@ class Host(machine.Machine):
         """Start an SNP VM; it is there, with its memory, when this returns."""
         return Vm(self, options)
 
-    def trace_start(self):
+    def wait_quiet(self):
+        """Where the TSC is trusted: the switch to it stops all CPUs, some seconds
+        after boot."""
+        self.sh("grep -q -m 1 'Switched to clocksource tsc$' /dev/kmsg")
+
+    def trace_start(self, events=EVENTS):
         """Trace RMPOPT and the function call interrupts from now on.  To wake a task
         on another CPU is left to the reschedule interrupt, so that the grace
         periods of RCU, say, are not among them."""
         self.sh("echo NO_TTWU_QUEUE > /sys/kernel/debug/sched/features;"
                 f"cd {TRACING}; echo 0 > tracing_on; echo mono > trace_clock; echo > trace;"
-                "echo 1 > events/rmpopt/enable; echo 1 > events/ipi/ipi_send_cpu/enable;"
-                "echo 1 > events/irq_vectors/call_function_entry/enable;"
-                "echo 1 > events/irq_vectors/call_function_single_entry/enable;"
+                + "".join(f"echo 1 > events/{event}/enable;" for event in events) +
                 "echo 1 > tracing_on")
+
+    def trace_lines(self):
+        """The events since trace_start(), in order: (seconds, CPU, name, the rest)."""
+        lines = self.sh(f"cd {TRACING}; echo 0 > tracing_on; cat trace", timeout=300)
+        with open(self.log.replace(".log", ".trace"), "w") as file:
+            file.write(lines)
+        return [(float(match[2]), int(match[1]), match[3], match[4])
+                for match in re.finditer(r"^.*\[(\d+)\] +\S+ +([\d.]+): (\w+): (.*)$", lines, re.M)]
 
     def trace(self):
         """The events since trace_start(), in order: (name, fields)."""
-        lines = self.sh(f"cd {TRACING}; echo 0 > tracing_on; cat trace", timeout=120)
-        with open(self.log.replace(".log", ".trace"), "w") as file:
-            file.write(lines)
-        return [(match[1], dict(re.findall(r"(\w+)=(\S+)", match[2])))
-                for match in re.finditer(r"^.*\] +\S+ +[\d.]+: (\w+): (.*)$", lines, re.M)]
+        return [(name, dict(re.findall(r"(\w+)=(\S+)", rest)))
+                for _, _, name, rest in self.trace_lines()]
 
 
 class Vm:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How many RMPOPTs and IPIs each policy takes, by arithmetic, for hosts that nobody
-can boot here.  The bench compares it with what the emulator counted, and the counts
-must be equal."""
+can boot here.  The bench compares its RMPOPTs with those that the emulator counted,
+which must be equal."""
 
 # Cycles that the vendor measured on real machines and published on the Linux
 # kernel lists between February and June 2026: (low, high)

@@ -3,13 +3,12 @@
  * ordinary - an ordinary KVM guest, with all of its memory in one 1GB region of
  * the host, that writes to all of it again and again.
  *
- *   ordinary REGION [PASSES|forever [NODE]]
+ *   ordinary REGION [PASSES|forever]
  *
  * The guest writes to each of its pages in each of the PASSES (default 16), and
  * its VMM looks whether it did; or for ever, and then nothing but an interrupt
- * of the host makes it exit.  NODE is where to look for REGION, the node of the
- * CPU if it is not said.  Ends with an error if REGION does not have the memory
- * to give.
+ * of the host makes it exit.  Ends with an error if REGION does not have the
+ * memory to give; on a host with several nodes, start it on a CPU of REGION's.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -21,11 +20,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 #include <linux/kvm.h>
-#include <linux/mempolicy.h>
 
 #define PAGE		4096UL
 #define PAGES		64UL		/* what 16-bit code reaches without ado */
@@ -49,14 +46,6 @@ static uint8_t code[] = {
 	0xe6, 0x00,			/* 19: out 0, al */
 	0xeb, 0xe9,			/* 21: jmp 0 */
 };
-
-static void use_node(unsigned int node)
-{
-	unsigned long nodes = 1UL << node;
-
-	if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes)))
-		err(1, "node %u", node);
-}
 
 static uint64_t region_of(int pagemap, void *page)
 {
@@ -119,10 +108,8 @@ int main(int argc, char **argv)
 	int kvm, vm, vcpu;
 	char *memory;
 
-	if (argc < 2 || argc > 4 || (passes < 1 && !forever))
-		errx(2, "usage: ordinary REGION [PASSES|forever [NODE]]");
-	if (argc == 4)
-		use_node(atoi(argv[3]));
+	if (argc < 2 || argc > 3 || (passes < 1 && !forever))
+		errx(2, "usage: ordinary REGION [PASSES|forever]");
 	if (forever)
 		memset(code + CODE_OUT, NOP, 2);
 	memory = memory_in(atol(argv[1]));

@@ -6,8 +6,7 @@
  *
  *   snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]
  *
- * -r  how many optimized regions the memory is to take away (default 3); 0: in
- *     12 parts, wherever they are
+ * -r  how many optimized regions the memory is to take away (default 3)
  * -p  private pages in each part of the memory (default 512)
  * -n  the NUMA node to have the memory from
  * -u  stop in the middle of the launch instead of finishing it
@@ -211,7 +210,7 @@ static void launch(struct vm *vm, int regions, bool finish)
 	sev_command(vm, KVM_SEV_SNP_LAUNCH_START, &start, "SNP_LAUNCH_START");
 	for (i = 0; i < PARTS; i++) {
 		update_part(vm, i);
-		if (rmpopt && regions ? count_lost(before) >= regions : i + 1 == (regions ?: PARTS))
+		if (rmpopt ? count_lost(before) >= regions : i + 1 == regions)
 			break;
 		huge = set_huge_pages(huge + HUGE_STEP * nodes());
 	}
@@ -253,8 +252,8 @@ int main(int argc, char **argv)
 			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]");
 		}
 	}
-	if (regions < 0 || regions > PARTS || pages < 1)
-		errx(2, "REGIONS must be 0 to %d, PAGES at least 1", PARTS);
+	if (regions < 1 || regions > PARTS || pages < 1)
+		errx(2, "REGIONS must be 1 to %d, PAGES at least 1", PARTS);
 
 	vm.part = pages;
 	vm.pages = vm.part * PARTS;

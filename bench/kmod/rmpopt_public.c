@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The policies of the two public RMPOPT series, written from their description,
- * to be measured against.  Load it with RMPOPT off (control), then write to
+ * to be measured against.  While RMPOPT is off (control), write to
  * /sys/module/rmpopt_public/parameters/run
  *
  *   on      enable the window of every core, from address 0
@@ -57,11 +57,6 @@ static void verify_all(const struct cpumask *cpus)
 	}
 }
 
-static void march(void)
-{
-	verify_all(cpu_online_mask);
-}
-
 static int june(void)
 {
 	cpumask_var_t others;
@@ -103,7 +98,7 @@ static int run(const char *value, const struct kernel_param *unused)
 		return june();
 	if (!sysfs_streq(value, "march"))
 		return -EINVAL;
-	march();
+	verify_all(cpu_online_mask);
 	return 0;
 }
 

@@ -31,8 +31,7 @@ class HostCase(unittest.TestCase):
         cls.addClassCleanup(cls.host.stop)
         cls.host.start()
         if hosts.QUIET in cls.options.get("append", ""):
-            # It stops all CPUs, some seconds after boot.
-            cls.host.sh("grep -q -m 1 'Switched to clocksource tsc$' /dev/kmsg")
+            cls.host.wait_quiet()
         if cls.busy:
             cls.host.keep_busy()
         if cls.settle:

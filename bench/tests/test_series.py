@@ -109,7 +109,7 @@ class TestSeries(case.HostCase):
         before = self.host.read("optimized")
         first = self.start_vm()
         taken = self.host.dark(before)
-        second = self.start_vm("-r 0")
+        second = self.start_vm()
         rescans = self.host.read("rescans")
         first.end()
         # The first VM's work has been done when its counter says so.
