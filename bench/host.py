@@ -174,12 +174,14 @@ class Vm:
 
 def ipis(events):
     """Function call interrupts while a rescan ran or its result spread."""
-    count, within = 0, False
-    for name, _ in events:
+    count, scans, spreads = 0, False, False
+    for name, fields in events:
         if name == "rmpopt_rescan_begin":
-            within = True
+            scans = True
+        elif name == "rmpopt_rescan_end":
+            scans, spreads = False, spreads or fields["regained"] != "0"
         elif name == "rmpopt_settled":
-            within = False
-        elif name.startswith("call_function") and within:
+            spreads = False
+        elif name.startswith("call_function") and (scans or spreads):
             count += 1
     return count

@@ -164,6 +164,28 @@ class TestSeries(case.HostCase):
         self.host.wait_for('[ $(cat pending) = 0 ]')
         self.assertAllOptimized()
 
+    def test_events(self):
+        """They tell of the rescan whose VM it was for, and of what each core did."""
+        before = self.host.read("optimized")
+        vm = self.start_vm()
+        pid, dark = self.host.sh(f"echo ${vm.name}"), self.host.dark(before)
+        self.host.trace_start()
+        vm.end()
+        self.host.wait_optimized(before)
+        events = self.host.trace()
+        begun = [fields for name, fields in events
+                 if name == "rmpopt_rescan_begin" and fields["vm"] == pid]
+        ended = [fields for name, fields in events
+                 if name == "rmpopt_rescan_end" and fields["vm"] == pid]
+        self.assertEqual([len(begun), len(ended)], [1, 1], events)
+        self.assertEqual(begun[0]["regions"], ended[0]["regions"])
+        self.assertGreaterEqual(int(ended[0]["regained"]), len(dark) - 1)
+        cores = range(len(self.host.snp()["cores"]))
+        verified = {(int(fields["region"]), int(fields["core"])) for name, fields in events
+                    if name == "rmpopt_verify" and fields["optimized"] == "1"}
+        self.assertGreaterEqual(verified, {(region, core) for region in dark for core in cores})
+        self.assertIn("rmpopt_settled", [name for name, _ in events])
+
 
 class TestTeardown(case.HostCase):
     """What the end of a VM costs, where nothing else sends interrupts."""
