@@ -46,7 +46,7 @@ kvm-selftests: linux-tree emulator
 	@$(S)/kvm-selftests $(TESTS)
 
 ## bench: what the end of an SNP VM costs everybody else, under the policies of the
-##        series and the public ones; tables in out/bench.md; [REPEAT=3], half an hour
+##        series and the public ones; tables in out/bench.md; [REPEAT=3], ten minutes
 bench: initrd emulator
 	@$(S)/bench
 

@@ -2,15 +2,21 @@
 """'make bench': what the end of an SNP VM costs everybody else on the host.
 
 One boot.  SNP VMs end under each policy in turn, while ordinary KVM guests work
-on half of the cores, one more on an isolated (nohz_full) core, and other cores
-are idle.  Everything is counted in this run: RMPOPTs by the emulated hardware,
-the rest by trace events of the kernel.  Times are those of an emulator: good to
-compare policies within one run, for nothing else.
+on half of the cores, one more on an isolated (nohz_full) core, and another core
+is idle.  Everything is counted in this run: RMPOPTs, RMP checks and conversions
+of pages by the emulated hardware, the rest by trace events of the kernel.  Times
+are those of an emulator: good to compare policies within one run, for nothing
+else.
 """
 
+import bisect
+import os
+import re
+import threading
 import time
 
 import benchreport as report
+import benchpath
 import host as hosts
 import machine
 
@@ -18,6 +24,7 @@ CORES, THREADS, NODES, MEM = 8, 2, 2, "32G"
 POLICIES = ("lazy", "eager", "june", "march")
 PUBLIC = ("june", "march")
 RUN = "/sys/module/rmpopt_public/parameters/run"
+PRIVATE = "/sys/module/rmpopt_pages/parameters/private"
 JUNE_WAITS = 10			# seconds, after a guest was destroyed
 QUIET_SECONDS = 2
 
@@ -25,41 +32,91 @@ QUIET_SECONDS = 2
 SNP, ORDINARY, IDLE, ISOLATED = (0, 1), (2, 3, 4, 5), (6,), (7,)
 BUSY = SNP + ORDINARY
 
-REGIONS = 3			# that an SNP VM is to use, at least
+REGIONS = 3			# that an SNP VM uses
+GROWTH = (1, 3, 6, 12)		# and where it is seen what more of them cost
+MANY = 8			# VMs that end at once
+PAGES = 64			# private ones in each region; a page takes long to launch here
 
 OUTCOMES = ("scanned", "cached", "failed")
-EVENTS = (*hosts.EVENTS, "irq_vectors/reschedule_entry", "kvm/kvm_exit", "power/cpu_idle")
+EVENTS = (*hosts.EVENTS, "irq_vectors/call_function_exit",
+          "irq_vectors/call_function_single_exit", "irq_vectors/reschedule_entry",
+          "csd/csd_function_entry", "kvm/kvm_exit", "power/cpu_idle")
+TICK = "irq_vectors/local_timer_entry"
+VERIFY = "func=verify [rmpopt_public]"	# the public policies' part on each CPU
+RUNNER = 0			# the CPU that runs them, hence needs no IPI
 
 
 class Bench(hosts.Host):
-    """The host, and who is on it."""
+    """The host, and who is on it.  It has a fake NUMA node for about each GB, so that
+    a memory policy chooses the region that a VM has its memory in."""
 
     def __init__(self, name="bench"):
         isolated = machine.ranges(core * THREADS + thread
                                   for core in ISOLATED for thread in range(THREADS))
         super().__init__(name, cores=CORES, threads=THREADS, nodes=NODES, mem=MEM,
-                         append=hosts.quiet(f"2-{CORES * THREADS - 1}") + f" nohz_full={isolated}")
+                         append=hosts.quiet(f"1-{CORES * THREADS - 1}") +
+                         f" nohz_full={isolated} numa=fake=1G",
+                         qemu_args=("-msg", "timestamp=on"))
+        self.hardware = self.log.replace(".log", ".hardware")
 
     def __enter__(self):
         super().__enter__()
         self.wait_quiet()
-        self.sh("insmod /tests/rmpopt_public.ko")
+        self.sh("insmod /tests/rmpopt_public.ko; insmod /tests/rmpopt_pages.ko")
         self.keep_busy(SNP)
+        self.wait_settled()
+        self.nodes = {(int(first, 16) + (1 << 29)) >> 30: int(node) for node, first in re.findall(
+            r"Faking node (\d+) at \[mem (0x\w+)-0x\w+\] \(1024MB\)", self.sh("dmesg"))}
+        # The first ones are close to each other and have the ordinary guests, too.
+        self.chosen = sorted(self.list("optimized") & set(self.nodes))
+        self.start_log()
         return self
+
+    def start_log(self):
+        """Have the hardware log RMPOPTs and RMPUPDATEs, with the time."""
+        if os.path.exists(self.hardware):
+            os.remove(self.hardware)
+        self.monitor(f"logfile {self.hardware}")
+        for event in "snp_rmpopt", "snp_rmpupdate":
+            self.query("trace-event-set-state", name=event, enable=True)
+        self.logged = 0
+
+    def log_lines(self):
+        """What the hardware logged since the last time: (seconds, name, CPU, region, the
+        rest)."""
+        with open(self.hardware) as file:
+            file.seek(self.logged)
+            text = file.read()
+            self.logged = file.tell()
+        return [(float(when), name, int(cpu), int(address, 16) >> 30, rest)
+                for when, name, cpu, address, rest in re.findall(
+                    r"^\d+@([\d.]+):snp_(\w+) cpu (\d+) spa (0x\w+) (.*)$", text, re.M)]
 
     def public(self, what):
         self.sh(f"echo {what} > {RUN}", timeout=300)
 
-    def start_guests(self, regions):
-        """Ordinary guests that write all the time, each to memory in one of the regions,
-        which takes a while to find.  The regions are those of node 0, so each begins on
-        CPU 0."""
+    def start_guests(self):
+        """Ordinary guests that write all the time, each to memory in one of the regions
+        that an SNP VM will use."""
         for number, core in enumerate(ORDINARY + ISOLATED):
-            cpu, region = core * THREADS, sorted(regions)[number % len(regions)]
+            region = self.chosen[number % REGIONS]
             self.sh(f"mkfifo -m 600 /tmp/g{core};"
-                    f"taskset 1 ordinary {region} forever > /tmp/g{core} & guest=$!;"
-                    f"read -r line < /tmp/g{core}; rm /tmp/g{core}; [ $line = running ] &&"
-                    f"taskset -p {1 << cpu:x} $guest > /dev/null", timeout=180)
+                    f"taskset {1 << core * THREADS:x} ordinary -n {self.nodes[region]} {region}"
+                    f" forever > /tmp/g{core} & read -r line < /tmp/g{core}; rm /tmp/g{core};"
+                    "[ $line = running ]", timeout=180)
+
+    def launch(self, regions):
+        """An SNP VM with private pages in as many regions, and which they are"""
+        before = self.read("optimized")
+        vm = self.start_vm(f"-r 1 -p {PAGES} -n " + ",".join(str(self.nodes[region])
+                                                 for region in self.spread(regions)))
+        return vm, self.dark(before)
+
+    def spread(self, regions):
+        """So many regions: those of the ordinary guests, and more from everywhere"""
+        more = self.chosen[REGIONS:]
+        step = max(1, len(more) // max(1, max(GROWTH) - REGIONS))
+        return (self.chosen[:REGIONS] + more[::step])[:regions]
 
     def ready(self, policy):
         """Optimize everything, and leave nothing to do, as the policy does it."""
@@ -70,135 +127,295 @@ class Bench(hosts.Host):
         else:
             self.sh(f"echo {policy} > {hosts.SYSFS}mode")
 
-    def back_to_ours(self, policy):
+    def back_to_ours(self, policy="lazy"):
         if policy in PUBLIC:
             self.public("off")
-        self.sh(f"echo off > {hosts.SYSFS}control; echo on > {hosts.SYSFS}control")
+        self.sh(f"echo lazy > {hosts.SYSFS}mode;"
+                f"echo off > {hosts.SYSFS}control; echo on > {hosts.SYSFS}control")
         self.wait_settled()
 
-    def trace_begin(self):
+    def trace_begin(self, policy):
+        ticks = int(policy not in PUBLIC)	# they would be too many in 10 seconds
         self.trace_start(EVENTS)
-        self.sh(f"cd {hosts.TRACING}; echo quiet > trace_marker; sleep {QUIET_SECONDS};"
-                "echo end > trace_marker")
+        self.sh(f"cd {hosts.TRACING}; echo 0 > events/{TICK}/enable; echo quiet > trace_marker;"
+                f"sleep {QUIET_SECONDS}; echo end > trace_marker; echo {ticks} > events/{TICK}/enable")
+
+
+class Watch(threading.Thread):
+    """Looks at the hardware all the time, through the monitor, which the guest does not
+    notice: until the busy cores have all of the footprint."""
+
+    def __init__(self, host, footprint):
+        super().__init__(daemon=True)
+        self.host = host
+        self.footprint = footprint
+        self.samples = []		# (seconds, RMP checks that ordinary guests paid)
+        self.left = threading.Event()
+        self.error = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.left.set()
+        self.join()
+
+    def run(self):
+        try:
+            while not self.left.is_set():
+                state = self.host.snp()
+                self.samples.append((time.time(), sum(guest["checks"] for guest in state["asids"]
+                                                      if guest["asid"])))
+                if all(self.footprint <= set(state["cores"][core]["regions"]) for core in BUSY):
+                    return
+                self.left.wait(0.01)
+        except Exception as error:  # whoever waits is to know of it
+            self.error = error
+
+    def complete(self, seconds=60):
+        self.join(seconds)
+        if self.error:
+            raise self.error
+        if self.is_alive():
+            raise machine.Hang(f"not every busy core has {machine.ranges(self.footprint)}")
+
+    def checks(self, begin, end):
+        """RMP checks in a time, between the samples by interpolation"""
+        def at(when):
+            times = [sample[0] for sample in self.samples]
+            here = min(max(bisect.bisect(times, when), 1), len(times) - 1)
+            (early, low), (late, high) = self.samples[here - 1:here + 1]
+            return low + (high - low) * min(1, max(0, (when - early) / (late - early)))
+        return at(end) - at(begin)
 
 
 def outcomes(state, since=None):
     """RMPOPTs of each core, by outcome, so far or since another state."""
     if not since:
-        since = {"cores": [dict.fromkeys(OUTCOMES, 0)] * CORES}
+        since = {"cores": [dict.fromkeys(OUTCOMES, 0)] * len(state["cores"])}
     return [{what: core[what] - was[what] for what in OUTCOMES}
             for core, was in zip(state["cores"], since["cores"])]
 
 
 def by_core(events, names, begin, end):
     counts = [0] * CORES
-    for when, cpu, name, _ in events:
-        if name in names and begin <= when <= end:
-            counts[cpu // THREADS] += 1
+    for event in events:
+        if event.name in names and begin <= event.when <= end:
+            counts[event.cpu // THREADS] += 1
     return counts
 
 
 def wakes(events, begin, end):
     """Times that a CPU left its idle state, by core."""
-    return by_core([event for event in events if "state=4294967295" in event[3]],
+    return by_core([event for event in events if "state=4294967295" in event.text],
                    ("cpu_idle",), begin, end)
 
 
-def wait_complete(host, footprint, seconds=60):
-    """Until the busy cores have all of the footprint; through the monitor, which the
-    guest does not notice."""
-    deadline = time.monotonic() + seconds
-    while any(not footprint <= set(host.snp()["cores"][core]["regions"]) for core in BUSY):
-        if time.monotonic() > deadline:
-            raise machine.Hang(f"not every busy core has {machine.ranges(footprint)}")
-        time.sleep(0.02)
-
-
-def launch(host):
-    """An SNP VM with private pages in some regions, of node 0, and which they are"""
-    before = host.read("optimized")
-    vm = host.start_vm(f"-n 0 -r {REGIONS}")
-    return vm, host.dark(before)
-
-
-def trial(host, policy):
-    """An SNP VM ends."""
-    vm, footprint = launch(host)
+def end_under(host, policy, end, footprint):
+    """Have VMs end under a policy, and measure it."""
     host.ready(policy)
     start = host.snp()
-    host.trace_begin()
-    vm.end()
-    if policy in PUBLIC:
-        if policy == "june":
-            host.sh(f"sleep {JUNE_WAITS}")
-        host.sh(f"cd {hosts.TRACING}; echo scan > trace_marker; echo {policy} > {RUN};"
-                "echo done > trace_marker", timeout=300)
-    wait_complete(host, footprint)
+    host.trace_begin(policy)
+    host.log_lines()
+    with Watch(host, footprint) as watch:
+        end()
+        if policy in PUBLIC:
+            if policy == "june":
+                host.sh(f"sleep {JUNE_WAITS}")
+            host.sh(f"cd {hosts.TRACING}; taskset {1 << RUNNER:x} sh -c 'echo scan > trace_marker;"
+                    f"echo {policy} > {RUN}; echo done > trace_marker'", timeout=300)
+        watch.complete()
     state = host.snp()
-    result = measure(policy, host.trace_lines())
-    result.update(policy=policy, footprint=len(footprint), rmpopts=outcomes(state, start))
+    result = {"policy": policy, "footprint": len(footprint), "rmpopts": outcomes(state, start)}
+    result.update(recovery(host.log_lines(), footprint, watch))
+    result.update(disturbance(policy, host.trace_lines()))
     host.back_to_ours(policy)
     return result
 
 
-def measure(policy, events):
+def trial(host, policy, regions):
+    vm, footprint = host.launch(regions)
+    return end_under(host, policy, vm.end, footprint)
+
+
+def recovery(log, footprint, watch):
+    """When the busy cores got the regions back, counted from the last page shared: the
+    one that held the firmware's context of the VM, wherever it was."""
+    got = {}
+    for when, name, cpu, region, rest in log:
+        core = cpu // THREADS
+        if (name == "rmpopt" and "function 0: CF 1" in rest and region in footprint and
+                core in BUSY):
+            got.setdefault((core, region), when)
+    led = max(min(got[core, region] for core in BUSY) for region in footprint)
+    shared = max(when for when, name, _, _, rest in log
+                 if name == "rmpupdate" and "operand 0x0:" in rest and when < led)
+    times = sorted(when - shared for when in got.values())
+    return {"recovered_ms": [round(1000 * when, 3) for when in times],
+            "checks": round(watch.checks(shared, shared + times[-1]))}
+
+
+def disturbance(policy, events):
     """What the events say of the time from the rescan's begin to the last busy core,
     and of as much quiet time before the VM ended."""
-    marks = {text: when for when, _, name, text in events if name == "tracing_mark_write"}
+    marks = {event.text: event.when for event in events if event.name == "tracing_mark_write"}
     if policy in PUBLIC:
         begin, end = marks["scan"], marks["done"]
+        leader = end - begin
     else:
-        begin = next(when for when, _, name, _ in events if name == "rmpopt_rescan_begin")
-        end = max(when for when, cpu, name, _ in events
-                  if name == "rmpopt_verify" and cpu // THREADS in BUSY)
+        begin = next(event.when for event in events if event.name == "rmpopt_rescan_begin")
+        end = max(event.when for event in events
+                  if event.name == "rmpopt_verify" and event.cpu // THREADS in BUSY)
+        leader = sum(int(re.search(r" us=(\d+)", event.text)[1]) for event in events
+                     if event.name == "rmpopt_rescan_end") / 1e6
     quiet, share = marks["quiet"], (end - begin) / (marks["end"] - marks["quiet"])
     calm = by_core(events, ("kvm_exit",), quiet, marks["end"])
+    within = [event for event in events if begin <= event.when <= end]
+    verified = [event for event in within if event.name == "csd_function_entry" and
+                VERIFY in event.text]
     return {
-        "seconds": end - begin,
-        "waited": JUNE_WAITS if policy == "june" else 0,
+        "leader_ms": 1000 * leader,
+        "window_ms": 1000 * (end - begin),
         "ipis": by_core(events, hosts.CALLS, begin, end),
+        "ipis_of_policy": sum(1 for event in verified if event.cpu != RUNNER),
+        "callers": callers(within),
+        "ticks": ticks(within),
         "reschedules": by_core(events, ("reschedule_entry",), begin, end),
+        "irqs_off": len(verified) + sum(1 for event in within if event.name == "rmpopt_verify" and
+                                        event.flags[0] in "dD"),
         "exits": by_core(events, ("kvm_exit",), begin, end),
         "exits_quiet": [count * share for count in calm],
         "wakes": wakes(events, begin, end),
         "wakes_quiet": [count * share for count in wakes(events, quiet, marks["end"])],
+        **interrupted(within),
     }
 
 
+def ticks(events):
+    """The most ticks that a busy core took until it had verified everything"""
+    taken, needed = [0] * CORES * THREADS, 0
+    for event in events:
+        if event.name == "local_timer_entry":
+            taken[event.cpu] += 1
+        elif event.name == "rmpopt_verify" and event.cpu // THREADS in BUSY:
+            needed = max(needed, taken[event.cpu])
+    return needed
+
+
+def callers(events):
+    """What had the IPIs sent: function -> how often"""
+    counts = {}
+    for event in events:
+        if event.name == "csd_function_entry":
+            name = re.search(r"func=(\w+)", event.text)[1]
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def interrupted(events):
+    """What function call interrupts did: milliseconds in them, and VM exits with one,
+    by core"""
+    spent, exits = [0.0] * CORES, [0] * CORES
+    since, left = {}, set()
+    for event in events:
+        core = event.cpu // THREADS
+        if event.name == "kvm_exit":
+            left.add(event.cpu)
+        elif event.name in hosts.CALLS:
+            since[event.cpu] = event.when
+            exits[core] += event.cpu in left
+            left.discard(event.cpu)
+        elif event.name.startswith("call_function") and event.cpu in since:
+            spent[core] += 1000 * (event.when - since.pop(event.cpu))
+    return {"ipi_ms": spent, "exits_with_ipi": exits}
+
+
+def many(host):
+    """Small VMs, each in a region of its own, end at the same moment."""
+    regions = host.spread(max(GROWTH))[:MANY]
+    before = host.read("optimized")
+    start = "".join(f"snpvm -r 1 -p {PAGES} -n {host.nodes[region]} < /tmp/many 9>&- > /tmp/many.{region} & "
+                    for region in regions)
+    ready = " && ".join(f"read -r line < /tmp/many.{region}" for region in regions)
+    host.sh("mkfifo /tmp/many " + " ".join(f"/tmp/many.{region}" for region in regions) +
+            f"; exec 9<>/tmp/many; {start} {ready}; rm /tmp/many*", timeout=180)
+    return end_under(host, "lazy", lambda: host.sh("exec 9>&-"), host.dark(before))
+
+
+def cases(host):
+    """All memory verified: with a private page at the end of each region, with none, and
+    once more; by the core that did the most, and by the others."""
+    result = []
+    for policy in ("lazy", *PUBLIC):
+        host.ready(policy)
+        host.sh(f"echo 1 > {PRIVATE}", timeout=120)
+        for case in "private", "empty", "again":
+            if case == "empty":
+                host.sh(f"echo 0 > {PRIVATE}", timeout=120)
+            start = host.snp()
+            if policy in PUBLIC:
+                if case != "again":
+                    host.public("off")
+                    host.public("on")
+                host.public(policy)
+            else:
+                if case != "again":
+                    host.sh(f"echo off > {hosts.SYSFS}control")
+                host.sh(f"echo on > {hosts.SYSFS}control")
+                host.wait_for('[ $(cat pending) = 0 ]')
+            result.append({"policy": policy, "case": case,
+                           "rmpopts": outcomes(host.snp(), start)})
+        host.back_to_ours(policy)
+    return result
+
+
+class Say:
+    """Lines with the time since the start"""
+
+    def __init__(self):
+        self.begin = time.monotonic()
+
+    def __call__(self, text):
+        print(f"{time.monotonic() - self.begin:5.0f} s  {text}", flush=True)
+
+    def trial(self, result):
+        self(f"{result['policy']:6} {result['footprint']:3} regions: {report.total(result):4} RMPOPTs,"
+             f" {sum(result['ipis']):4} IPIs, complete {result['recovered_ms'][-1]:.0f} ms after"
+             " the last page was shared")
+
+
 def main(repeat):
-    begin = time.monotonic()
-    print(f"Booting an SNP host: {CORES} cores of {THREADS} threads, {NODES} nodes, {MEM}.", flush=True)
+    say = Say()
+    say(f"booting an SNP host: {CORES} cores of {THREADS} threads, {NODES} nodes, {MEM}")
     with Bench() as host:
-        host.wait_settled()
         data = {"machine": {"cores": CORES, "threads": THREADS, "nodes": NODES, "mem": MEM,
                             "kernel": host.sh("uname -r"), "regions": len(host.list("regions")),
-                            "ordinary": ORDINARY, "idle": IDLE, "isolated": ISOLATED},
-                "boot": outcomes(host.snp()), "trials": []}
-        print("Ordinary guests start, and look for memory in regions that the SNP VMs will use.",
-              flush=True)
-        vm, footprint = launch(host)
-        vm.end()
-        host.back_to_ours("lazy")
-        host.start_guests(footprint)
+                            "busy": BUSY, "ordinary": ORDINARY, "idle": IDLE,
+                            "isolated": ISOLATED},
+                "boot": outcomes(host.snp()), "trials": [], "growth": []}
+        say("all memory verified with a private page in each region, without, and again")
+        data["cases"] = cases(host)
+        say("ordinary guests start")
+        host.start_guests()
         for turn in range(repeat):
             for number in range(len(POLICIES)):
                 policy = POLICIES[(turn + number) % len(POLICIES)]
-                data["trials"].append(trial(host, policy))
-                say(data["trials"][-1], begin)
+                data["trials"].append(trial(host, policy, REGIONS))
+                say.trial(data["trials"][-1])
+        for regions in GROWTH:
+            for policy in "lazy", "june":
+                data["growth"].append(trial(host, policy, regions))
+                say.trial(data["growth"][-1])
+        say(f"{MANY} small VMs end at once")
+        data["many"] = many(host)
+        say.trial(data["many"])
         splats = host.splats()
-    data["summary"] = report.summary(data)
-    data["model"] = report.computed(data)
-    data["targets"] = report.targets(data)
-    report.write(data)
+    say("instructions for each page that becomes private, and shared")
+    data["path"] = benchpath.measure()
+    report.finish(data)
     for line in splats:
         print(f"rmpopt: the kernel complained: {line}")
     missed = [target for target in data["targets"] if not target["met"]]
-    print(f"{len(data['targets']) - len(missed)} of {len(data['targets'])} targets met"
-          f" ({time.monotonic() - begin:.0f} s)")
+    say(f"{len(data['targets']) - len(missed)} of {len(data['targets'])} targets met")
     return 1 if splats or data["model"]["differs"] else 0
-
-
-def say(result, begin):
-    print(f"{time.monotonic() - begin:5.0f} s  {result['policy']:6}  {result['footprint']} regions:"
-          f" {report.total(result):4} RMPOPTs, {sum(result['ipis']):4} IPIs, complete after"
-          f" {result['waited'] + result['seconds']:.3f} s", flush=True)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the demonstration and the tests do on a booted host with the series."""
 
+import base64
+import collections
+import gzip
 import re
 
 import machine
@@ -18,6 +21,9 @@ QUIET = quiet("1-7")
 
 SYSFS = "/sys/devices/system/cpu/rmpopt/"
 TRACING = "/sys/kernel/tracing/"
+
+# A trace event; the flags are Linux's: "d" first where interrupts are disabled
+Event = collections.namedtuple("Event", "when cpu name text flags")
 
 CALLS = ("call_function_entry", "call_function_single_entry")
 EVENTS = ("rmpopt", "ipi/ipi_send_cpu", *(f"irq_vectors/{name}" for name in CALLS))
@@ -116,23 +122,26 @@ class Host(machine.Machine):
         """Trace RMPOPT and the function call interrupts from now on.  To wake a task
         on another CPU is left to the reschedule interrupt, so that the grace
         periods of RCU, say, are not among them."""
-        self.sh("echo NO_TTWU_QUEUE > /sys/kernel/debug/sched/features;"
+        self.sh("for word in NO_TTWU_QUEUE NO_HRTICK;"
+                "do echo $word > /sys/kernel/debug/sched/features; done;"
                 f"cd {TRACING}; echo 0 > tracing_on; echo mono > trace_clock; echo > trace;"
                 + "".join(f"echo 1 > events/{event}/enable;" for event in events) +
                 "echo 1 > tracing_on")
 
     def trace_lines(self):
-        """The events since trace_start(), in order: (seconds, CPU, name, the rest)."""
-        lines = self.sh(f"cd {TRACING}; echo 0 > tracing_on; cat trace", timeout=300)
+        """The events since trace_start(), in order."""
+        packed = self.sh(f"cd {TRACING}; echo 0 > tracing_on; gzip -c trace | base64", timeout=300)
+        lines = gzip.decompress(base64.b64decode(packed)).decode()
         with open(self.log.replace(".log", ".trace"), "w") as file:
             file.write(lines)
-        return [(float(match[2]), int(match[1]), match[3], match[4])
-                for match in re.finditer(r"^.*\[(\d+)\] +\S+ +([\d.]+): (\w+): (.*)$", lines, re.M)]
+        return [Event(float(match[3]), int(match[1]), match[4], match[5], match[2])
+                for match in re.finditer(r"^.*\[(\d+)\] +(\S+) +([\d.]+): (\w+): (.*)$",
+                                         lines, re.M)]
 
     def trace(self):
         """The events since trace_start(), in order: (name, fields)."""
-        return [(name, dict(re.findall(r"(\w+)=(\S+)", rest)))
-                for _, _, name, rest in self.trace_lines()]
+        return [(event.name, dict(re.findall(r"(\w+)=(\S+)", event.text)))
+                for event in self.trace_lines()]
 
 
 class Vm:

@@ -3,12 +3,12 @@
  * ordinary - an ordinary KVM guest, with all of its memory in one 1GB region of
  * the host, that writes to all of it again and again.
  *
- *   ordinary REGION [PASSES|forever]
+ *   ordinary [-n NODE] REGION [PASSES|forever]
  *
  * The guest writes to each of its pages in each of the PASSES (default 16), and
  * its VMM looks whether it did; or for ever, and then nothing but an interrupt
  * of the host makes it exit.  Ends with an error if REGION does not have the
- * memory to give; on a host with several nodes, start it on a CPU of REGION's.
+ * memory to give; -n says which NUMA node it is on, if there are several.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -20,9 +20,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 #include <linux/kvm.h>
+#include <linux/mempolicy.h>
 
 #define PAGE		4096UL
 #define PAGES		64UL		/* what 16-bit code reaches without ado */
@@ -97,19 +99,36 @@ static char *memory_in(uint64_t region)
 	return memory;
 }
 
+static void prefer_node(unsigned int node)
+{
+	unsigned long nodes = 1UL << node;
+
+	if (syscall(SYS_set_mempolicy, MPOL_PREFERRED, &nodes, 8 * sizeof(nodes)))
+		err(1, "node %u", node);
+}
+
 int main(int argc, char **argv)
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = PAGES * PAGE };
-	bool forever = argc > 2 && !strcmp(argv[2], "forever");
-	unsigned long passes = argc > 2 ? atol(argv[2]) : 16, pass, page;
+	unsigned long passes = 16, pass, page;
+	bool forever = false;
 	struct kvm_sregs sregs;
 	struct kvm_regs regs = { .rflags = 2 };
 	struct kvm_run *run;
 	int kvm, vm, vcpu;
 	char *memory;
 
+	if (argc > 2 && !strcmp(argv[1], "-n")) {
+		prefer_node(atoi(argv[2]));
+		argc -= 2;
+		argv += 2;
+	}
+	if (argc > 2) {
+		forever = !strcmp(argv[2], "forever");
+		passes = atol(argv[2]);
+	}
 	if (argc < 2 || argc > 3 || (passes < 1 && !forever))
-		errx(2, "usage: ordinary REGION [PASSES|forever]");
+		errx(2, "usage: ordinary [-n NODE] REGION [PASSES|forever]");
 	if (forever)
 		memset(code + CODE_OUT, NOP, 2);
 	memory = memory_in(atol(argv[1]));

@@ -4,11 +4,11 @@
  * launch commands, with private memory from guest_memfd in several 1GB regions,
  * hold it, and end.
  *
- *   snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]
+ *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u]
  *
  * -r  how many optimized regions the memory is to take away (default 3)
  * -p  private pages in each part of the memory (default 512)
- * -n  the NUMA node to have the memory from
+ * -n  the NUMA node to have the memory from; with several, one part from each
  * -u  stop in the middle of the launch instead of finishing it
  *
  * Prints "ready PAGES" when the VM is as asked for.  It then reads standard
@@ -57,6 +57,8 @@ struct vm {
 	unsigned long pages;		/* its size */
 	unsigned long part;
 	unsigned long launched;		/* private pages */
+	int nodes;			/* to have memory from, 0 if any will do */
+	int node[PARTS];
 };
 
 static void use_node(unsigned int node)
@@ -209,7 +211,14 @@ static void launch(struct vm *vm, int regions, bool finish)
 
 	sev_command(vm, KVM_SEV_SNP_LAUNCH_START, &start, "SNP_LAUNCH_START");
 	for (i = 0; i < PARTS; i++) {
+		if (vm->nodes)
+			use_node(vm->node[i % vm->nodes]);
 		update_part(vm, i);
+		if (vm->nodes > 1) {
+			if (i + 1 == vm->nodes)
+				break;
+			continue;
+		}
 		if (rmpopt ? count_lost(before) >= regions : i + 1 == regions)
 			break;
 		huge = set_huge_pages(huge + HUGE_STEP * nodes());
@@ -218,6 +227,17 @@ static void launch(struct vm *vm, int regions, bool finish)
 		sev_command(vm, KVM_SEV_SNP_LAUNCH_FINISH, &end, "SNP_LAUNCH_FINISH");
 	munmap(vm->source, vm->pages * PAGE);
 	set_huge_pages(0);
+}
+
+static void parse_nodes(struct vm *vm, char *list)
+{
+	char *word;
+
+	for (word = strtok(list, ","); word; word = strtok(NULL, ",")) {
+		if (vm->nodes == PARTS)
+			errx(2, "at most %d nodes", PARTS);
+		vm->node[vm->nodes++] = atoi(word);
+	}
 }
 
 static void end_vm(struct vm *vm)
@@ -243,13 +263,13 @@ int main(int argc, char **argv)
 			pages = atoi(optarg);
 			break;
 		case 'n':
-			use_node(atoi(optarg));
+			parse_nodes(&vm, optarg);
 			break;
 		case 'u':
 			finish = false;
 			break;
 		default:
-			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE] [-u]");
+			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u]");
 		}
 	}
 	if (regions < 1 || regions > PARTS || pages < 1)

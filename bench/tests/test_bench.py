@@ -45,6 +45,9 @@ class TestBadInput(unittest.TestCase):
         self.refused(make("guest", VCPUS="0"), "VCPUS=0 is not a number from 1 to 4")
         self.refused(make("guest", HOST="mine"), "HOST=mine is neither ours nor stock")
 
+    def test_bad_repeat(self):
+        self.refused(make("bench", REPEAT="often"), "REPEAT=often is not a number from 1")
+
     def test_qemu_refuses(self):
         self.refused(make("boot", QEMU_ARGS="-device no-such-device"), "no-such-device")
 

@@ -239,6 +239,41 @@ class TestNodes(case.HostCase):
         self.check_vm_life()
 
 
+class TestReport(case.KtapCase):
+    """The report for real hosts, from a host where more is known."""
+
+    options = {"append": hosts.QUIET}
+    settle = True
+
+    def report(self, what):
+        rmpopts = self.host.rmpopts()
+        report = self.host.sh(f"rmpopt-report {what}", timeout=120)
+        self.check_ktap(report)
+        figures = {name: int(value) for name, value in
+                   re.findall(r"^# +(\S.*\S)  +(\d+)$", report, re.M)}
+        self.assertEqual(figures["RMPOPTs"], self.host.rmpopts() - rmpopts)
+        return figures
+
+    def test_vm(self):
+        figures = self.report("snpvm -r 3")
+        self.assertGreaterEqual(figures["that read the RMP and optimized"], 3)
+        self.assertGreaterEqual(figures["with a cached result"], 3 * 3)
+        self.assertEqual(figures["function call IPIs meanwhile"], 0)
+        self.assertEqual(figures["pending, on cores that were idle"], 0)
+
+    def test_verify(self):
+        figures = self.report("--verify")
+        self.assertGreaterEqual(figures["RMPOPTs"], 4 * len(self.all_regions()))
+
+    def test_bad_input(self):
+        self.assertEqual(self.host.sh("rmpopt-report", check=False)[0], 2)
+        status, report = self.host.sh("rmpopt-report sh -c 'echo it is broken; exit 3'",
+                                      check=False)
+        self.assertEqual(status, 1)
+        self.assertIn("not ok 1 the command ended well\n# it is broken", report)
+        self.assertEqual(self.host.sh(f"ls {hosts.TRACING}instances"), "")
+
+
 class WithoutRmpopt(case.KtapCase):
     """Hosts where RMPOPT is not used, and say why."""
 
@@ -258,6 +293,9 @@ class WithoutRmpopt(case.KtapCase):
         self.assertEqual(self.host.read("control"), control)
         self.check_ktap(self.host.sh("snp_rmpopt_test.sh"))
         self.assertRegex(self.notes[-1], "passed: 1, skipped")
+        status, report = self.host.sh("rmpopt-report snpvm", check=False)
+        self.assertEqual(status, 4)
+        self.assertIn("SKIP RMPOPT is " + control, report)
 
 
 class TestSwitchedOff(WithoutRmpopt):
