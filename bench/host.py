@@ -118,13 +118,16 @@ class Host(machine.Machine):
         after boot."""
         self.sh("grep -q -m 1 'Switched to clocksource tsc$' /dev/kmsg")
 
-    def trace_start(self, events=EVENTS):
-        """Trace RMPOPT and the function call interrupts from now on.  To wake a task
-        on another CPU is left to the reschedule interrupt, so that the grace
-        periods of RCU, say, are not among them."""
+    def wake_by_reschedule(self):
+        """Leave it to the reschedule interrupt to wake a task on another CPU, so that
+        the grace periods of RCU, say, are not among the function call interrupts."""
         self.sh("for word in NO_TTWU_QUEUE NO_HRTICK;"
-                "do echo $word > /sys/kernel/debug/sched/features; done;"
-                f"cd {TRACING}; echo 0 > tracing_on; echo mono > trace_clock; echo > trace;"
+                "do echo $word > /sys/kernel/debug/sched/features; done")
+
+    def trace_start(self, events=EVENTS):
+        """Trace RMPOPT and the function call interrupts from now on."""
+        self.wake_by_reschedule()
+        self.sh(f"cd {TRACING}; echo 0 > tracing_on; echo mono > trace_clock; echo > trace;"
                 + "".join(f"echo 1 > events/{event}/enable;" for event in events) +
                 "echo 1 > tracing_on")
 
