@@ -65,13 +65,13 @@ class Host(machine.Machine):
         """Wait until boot's verification, or another, is on every core, and so are the
         regions that the firmware had pages in while it was started: they come back
         about a second later."""
-        self.wait_for('[ $(cat pending) = 0 ] && [ $(cat settle_us) != 0 ]')
+        self.wait_for('[ $(cat settle_us) != 0 ] && [ $(cat pending) = 0 ]')
         self.wait_optimized(machine.ranges(self.list("regions") - set(self.snp()["closed"])))
 
     def watch_optimized(self, regions):
         """Begin to wait until just these regions, a list as sysfs has it, are
         optimized."""
-        self.watch(f'[ $(cat pending) = 0 ] && [ "$(cat optimized)" = "{regions}" ]')
+        self.watch(f'[ "$(cat optimized)" = "{regions}" ] && [ $(cat pending) = 0 ]')
 
     def wait_optimized(self, regions):
         self.watch_optimized(regions)

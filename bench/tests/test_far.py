@@ -55,20 +55,29 @@ class TestFar(case.KtapCase):
             self.assertEqual(table, own, f"core of CPUs {core['cpus']}")
         self.assertAllOptimized()
 
-    def check_vm(self, node):
-        """A VM on the CPUs of a node has memory up there, which comes back."""
+    def start_far_vm(self, node):
+        """A VM on the CPUs of a node has memory up there."""
         before = self.host.read("optimized")
         cpus = self.host.sh(f"cat /sys/devices/system/node/node{node}/cpulist")
         self.host.sh(f"taskset -pc {cpus} $$")
         try:
             vm = self.start_vm("-r 1 -n 1")
-            dark = machine.regions(before) - self.host.list("optimized")
-            self.assertTrue(dark and dark <= self.far, machine.ranges(dark))
-            vm.end()
         finally:
             self.host.sh("taskset -pc 0-3 $$")
+        dark = machine.regions(before) - self.host.list("optimized")
+        self.assertTrue(dark and dark <= self.far, machine.ranges(dark))
+        return vm
+
+    def check_vm(self, node):
+        """Its memory comes back."""
+        before = self.host.read("optimized")
+        self.start_far_vm(node).end()
         self.host.wait_optimized(before)
         self.assertAllOptimized()
+
+    def set_node1(self, online):
+        self.host.sh("for cpu in 2 3;"
+                     f"do echo {online} > /sys/devices/system/cpu/cpu$cpu/online; done")
 
     def test_a_vm_has_its_memory_there(self):
         self.check_vm(1)
@@ -76,6 +85,32 @@ class TestFar(case.KtapCase):
     def test_a_vm_of_the_other_node_has_its_memory_there(self):
         """No core of its own node can verify what it leaves."""
         self.check_vm(0)
+
+    def test_regions_without_a_leader_get_one(self):
+        """A VM ends while no CPU that can have its regions is online."""
+        before = self.host.read("optimized")
+        vm = self.start_far_vm(0)
+        self.set_node1(0)
+        try:
+            rescans = self.host.read("rescans")
+            vm.end()
+            self.host.wait_for(f'[ $(cat rescans) != {rescans} ] && [ $(cat pending) = 0 ]')
+            self.assertNotEqual(self.host.read("optimized"), before)
+        finally:
+            self.set_node1(1)
+        self.host.wait_optimized(before)
+        self.assertAllOptimized()
+
+    def test_started_while_a_node_is_offline(self):
+        before = self.host.read("optimized")
+        self.set_node1(0)
+        try:
+            self.host.sh(f"for word in off on; do echo $word > {hosts.SYSFS}control; done")
+            self.host.wait_optimized(machine.ranges(machine.regions(before) - self.far))
+        finally:
+            self.set_node1(1)
+        self.host.wait_optimized(before)
+        self.assertAllOptimized()
 
     def test_selftest(self):
         """It knows which core can have what."""

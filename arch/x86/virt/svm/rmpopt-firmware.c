@@ -6,6 +6,7 @@
  * of any VM, often several times a second.  Their regions are collected, and
  * verified once a second at most.
  */
+#include <linux/panic.h>
 #include <linux/workqueue.h>
 
 #include "rmpopt.h"
@@ -36,6 +37,10 @@ void rmpopt_reclaimed(u64 pa)
 	u64 region = rmpopt_region(PHYS_PFN(pa));
 
 	if (region >= RMPOPT_REGIONS || !READ_ONCE(rmpopt_running))
+		return;
+
+	/* SNP is shut down, maybe from an NMI that holds up a lock's owner. */
+	if (panic_in_progress())
 		return;
 
 	/* The page is shared.  Pairs with test_and_clear_bit() in the work. */

@@ -112,7 +112,7 @@ static long rmpopt_verify_here(void *region)
 
 /*
  * Verify a region on a CPU that has it in its window: this one, if it does, or
- * else always the same one, so that others are left in peace.
+ * else always the same one for a window, so that others are left in peace.
  */
 static int rmpopt_verify(unsigned int region)
 {
@@ -169,11 +169,11 @@ void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since)
 	int core;
 
 	bitmap_and(regions, regions, rmpopt_present, RMPOPT_REGIONS);
-	bitmap_andnot(regions, regions, rmpopt_optimized, RMPOPT_REGIONS);
 	todo = bitmap_weight(regions, RMPOPT_REGIONS);
 	if (!todo || !READ_ONCE(rmpopt_running))
 		return;
 
+	rmpopt_fall_behind();
 	trace_rmpopt_rescan_begin(vm, todo);
 
 	/* A core needs none of what it verified itself. */
@@ -187,12 +187,14 @@ void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since)
 		cond_resched();
 	}
 
-	atomic_long_add(todo, &rmpopt_rescanned);
-	atomic_long_inc(&rmpopt_rescans);
 	trace_rmpopt_rescan_end(vm, todo, bitmap_weight(regions, RMPOPT_REGIONS),
 				ktime_us_delta(ktime_get(), begin));
 
 	rmpopt_spread(regions, core, false, since);
+
+	atomic_long_add(todo, &rmpopt_rescanned);
+	atomic_long_inc(&rmpopt_rescans);
+	rmpopt_caught_up();
 }
 
 static void rmpopt_rescan_work(struct work_struct *work)
@@ -201,10 +203,12 @@ static void rmpopt_rescan_work(struct work_struct *work)
 
 	rmpopt_rescan_regions(rescan->regions, rescan->vm, rescan->since);
 	kfree(rescan);
+	rmpopt_caught_up();
 }
 
 void rmpopt_queue_rescan(struct rmpopt_rescan *rescan, int cpu)
 {
+	rmpopt_fall_behind();
 	rescan->since = ktime_get();
 	INIT_WORK(&rescan->work, rmpopt_rescan_work);
 	queue_work_on(cpu, system_percpu_wq, &rescan->work);
@@ -245,8 +249,10 @@ static void rmpopt_lead_share(struct work_struct *work)
 	}
 
 	/* The last one to finish hands everything to everyone, idle or not. */
-	if (atomic_dec_and_test(&rmpopt_leaders))
+	if (atomic_dec_and_test(&rmpopt_leaders)) {
 		rmpopt_spread(rmpopt_optimized, RMPOPT_NO_CORE, true, rmpopt_scan_since);
+		rmpopt_caught_up();
+	}
 }
 
 static int rmpopt_add_ram(unsigned long pfn, unsigned long nr_pages, void *set)
@@ -293,6 +299,7 @@ void rmpopt_scan_start(void)
 
 	rmpopt_scan_since = ktime_get();
 	atomic_set(&rmpopt_leaders, cores);
+	rmpopt_fall_behind();
 
 	for_each_cpu(cpu, rmpopt_cpus) {
 		struct rmpopt_share *share = per_cpu_ptr(&rmpopt_share, cpu);
@@ -320,6 +327,10 @@ void rmpopt_scan_stop(void)
 
 	for_each_possible_cpu(cpu)
 		cancel_work_sync(&per_cpu(rmpopt_share, cpu).work);
+
+	/* One that was cancelled keeps the others from being the last. */
+	if (atomic_xchg(&rmpopt_leaders, 0))
+		rmpopt_caught_up();
 
 	cancel_work_sync(&rmpopt_full_rescan);
 	bitmap_zero(rmpopt_optimized, RMPOPT_REGIONS);

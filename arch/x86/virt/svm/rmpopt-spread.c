@@ -48,7 +48,7 @@ static DEFINE_PER_CPU(struct work_struct, rmpopt_fill);
 
 enum rmpopt_mode rmpopt_mode __read_mostly = RMPOPT_LAZY;
 
-/* Cores that are behind, and rmpopt_spread()s that have not finished */
+/* Cores that are behind, and leaders that have something left to hand on */
 static atomic_t rmpopt_behind = ATOMIC_INIT(0);
 
 /* When what is being spread was last private, 0 for never mind */
@@ -73,7 +73,13 @@ static void rmpopt_settled(void)
 	rmpopt_sysfs_settled();
 }
 
-static void rmpopt_caught_up(void)
+/* Regions are to be verified that no core has pending, until rmpopt_caught_up() */
+void rmpopt_fall_behind(void)
+{
+	atomic_inc(&rmpopt_behind);
+}
+
+void rmpopt_caught_up(void)
 {
 	if (atomic_dec_and_test(&rmpopt_behind))
 		rmpopt_settled();
@@ -88,7 +94,7 @@ static void rmpopt_add_pending(struct rmpopt_core *core, unsigned int cpu,
 	rmpopt_keep_covered(cpu, core->pending);
 	if (!core->behind && !bitmap_empty(core->pending, RMPOPT_REGIONS)) {
 		core->behind = true;
-		atomic_inc(&rmpopt_behind);
+		rmpopt_fall_behind();
 	}
 }
 
@@ -189,7 +195,6 @@ void rmpopt_spread(const unsigned long *regions, int but, bool now, ktime_t sinc
 
 	if (since)
 		WRITE_ONCE(rmpopt_since, since);
-	atomic_inc(&rmpopt_behind);
 
 	/*
 	 * rmpopt_optimized has @regions before this reads rmpopt_cpus.  Pairs
@@ -214,8 +219,6 @@ void rmpopt_spread(const unsigned long *regions, int but, bool now, ktime_t sinc
 		if (leads && eager)
 			rmpopt_queue_fill(cpu);
 	}
-
-	rmpopt_caught_up();
 }
 
 /* Have the core of @cpu, which came online, verify what is optimized */
@@ -260,7 +263,10 @@ void rmpopt_spread_stop(void)
 {
 	unsigned int cpu;
 
-	for_each_possible_cpu(cpu) {
+	/* To stop is not to settle. */
+	WRITE_ONCE(rmpopt_since, 0);
+
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
 		struct rmpopt_core *core = &rmpopt_cores[cpu];
 
 		scoped_guard(spinlock_bh, &core->lock)
@@ -273,7 +279,7 @@ void rmpopt_spread_stop(void)
 	}
 }
 
-/* Pairs of a region and a core that is to verify it */
+/* Pairs of a region and a core that is to verify it, at least 1 while a leader works */
 unsigned long rmpopt_pending(void)
 {
 	unsigned long sum = 0;
@@ -282,7 +288,7 @@ unsigned long rmpopt_pending(void)
 	for (core = 0; core < nr_cpu_ids; core++)
 		sum += bitmap_weight(rmpopt_cores[core].pending, RMPOPT_REGIONS);
 
-	return sum;
+	return sum ?: !!atomic_read(&rmpopt_behind);
 }
 
 int __init rmpopt_spread_init(void)

@@ -47,6 +47,19 @@ void rmpopt_keep_covered(unsigned int cpu, unsigned long *regions)
 	bitmap_clear(regions, end, RMPOPT_REGIONS - end);
 }
 
+/* Whether another CPU that may execute RMPOPT has the same window as @cpu */
+bool rmpopt_shares_window(unsigned int cpu)
+{
+	unsigned int other;
+
+	for_each_cpu(other, rmpopt_cpus) {
+		if (other != cpu && rmpopt_window(other) == rmpopt_window(cpu))
+			return true;
+	}
+
+	return false;
+}
+
 /* What is in a window: the regions with memory, and the sum of their distances */
 struct rmpopt_content {
 	u64 regions;

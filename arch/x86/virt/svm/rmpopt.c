@@ -156,6 +156,10 @@ static int rmpopt_cpu_online(unsigned int cpu)
 {
 	int ret = rmpopt_sysfs_online(cpu);
 
+	/* Another kernel may have left a window, as in rmpopt_init(). */
+	if (!cpumask_intersects(topology_sibling_cpumask(cpu), rmpopt_cpus))
+		rmpopt_disable_cpu(NULL);
+
 	/* Nothing undoes this, so it comes after what may fail. */
 	if (!ret && rmpopt_running) {
 		rmpopt_enable_cpu(NULL);
@@ -165,6 +169,9 @@ static int rmpopt_cpu_online(unsigned int cpu)
 		 */
 		smp_mb__after_atomic();
 		rmpopt_spread_to(cpu);
+		/* Nobody could verify what no other window covers. */
+		if (!rmpopt_shares_window(cpu))
+			rmpopt_queue_full_rescan();
 	}
 
 	return ret;

@@ -25,6 +25,7 @@ bool rmpopt_leads_core(unsigned int cpu);
 unsigned int rmpopt_window(unsigned int cpu);
 bool rmpopt_covers(unsigned int cpu, unsigned int region);
 void rmpopt_keep_covered(unsigned int cpu, unsigned long *regions);
+bool rmpopt_shares_window(unsigned int cpu);
 void rmpopt_find_windows(void);
 
 /* rmpopt-scan.c: verifying regions */
@@ -48,6 +49,8 @@ enum rmpopt_mode {
 
 extern enum rmpopt_mode rmpopt_mode;
 extern u64 rmpopt_settle_us;
+void rmpopt_fall_behind(void);
+void rmpopt_caught_up(void);
 void rmpopt_spread(const unsigned long *regions, int but, bool now, ktime_t since);
 void rmpopt_spread_to(unsigned int cpu);
 void rmpopt_spread_offline(unsigned int cpu);

@@ -7,7 +7,7 @@
 
 #include <linux/tracepoint.h>
 
-/* A core verified a region; the CPU had the result cached if one did before. */
+/* A core verified a region; @cached if another led it, so that this was cheap. */
 TRACE_EVENT(rmpopt_verify,
 	TP_PROTO(unsigned int region, int core, bool optimized, bool cached),
 	TP_ARGS(region, core, optimized, cached),

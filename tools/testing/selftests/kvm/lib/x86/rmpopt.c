@@ -132,7 +132,7 @@ static void keep_busy(int cpu)
 
 /*
  * The kernel notifies when every core has caught up, which an idle core may
- * keep from happening.  It does not when a rescan has found nothing.
+ * keep from happening.
  */
 static void wait_until(const struct rmpopt_regions *want, cpu_set_t *cpus,
 		       bool (*done)(unsigned long), unsigned long arg)
@@ -142,7 +142,7 @@ static void wait_until(const struct rmpopt_regions *want, cpu_set_t *cpus,
 	unsigned long pending;
 	char buf[64];
 	int fd, cpu = 0;
-	bool lazy;
+	bool lazy, stop;
 
 	rmpopt_read(RMPOPT_SYSFS "mode", buf, sizeof(buf));
 	lazy = !strcmp(buf, "lazy");
@@ -152,11 +152,12 @@ static void wait_until(const struct rmpopt_regions *want, cpu_set_t *cpus,
 	for (;;) {
 		struct pollfd pfd = { .fd = fd, .events = POLLPRI };
 
-		/* Reading it arms poll(). */
+		stop = done(arg);
+		got = rmpopt_optimized();
+		/* Last, to know that what was seen is everywhere.  It arms poll(). */
 		TEST_ASSERT(pread(fd, buf, sizeof(buf), 0) > 0, "read(pending)");
 		pending = strtoul(buf, NULL, 10);
-		got = rmpopt_optimized();
-		if (done(arg) && rmpopt_equal(&got, want) && !pending)
+		if (stop && rmpopt_equal(&got, want) && !pending)
 			break;
 
 		TEST_ASSERT(now_ms() < until,
