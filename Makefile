@@ -14,7 +14,7 @@ NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
 export KERNEL INITRD APPEND CORES THREADS NODES MEM FAR QEMU_ARGS
-export VCPUS HOST ON AGAIN LIMIT REROLL BOOTS REPEAT
+export VCPUS HOST ON AGAIN LIMIT REROLL BOOTS REPEAT RESULTS
 
 
 ## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
@@ -46,7 +46,8 @@ kvm-selftests: linux-tree emulator
 	@$(S)/kvm-selftests $(TESTS)
 
 ## bench: what the end of an SNP VM costs everybody else, under the policies of the
-##        series and the public ones; tables in out/bench.md; [REPEAT=3], ten minutes
+##        series and the public ones; tables in out/bench.md; [REPEAT=3 RESULTS=out],
+##        ten minutes
 bench: initrd emulator
 	@$(S)/bench
 

@@ -12,6 +12,7 @@ else.
 import bisect
 import os
 import re
+import subprocess
 import threading
 import time
 
@@ -23,6 +24,7 @@ import machine
 CORES, THREADS, NODES, MEM = 8, 2, 2, "32G"
 POLICIES = ("lazy", "eager", "june", "march")
 PUBLIC = ("june", "march")
+LINUX = os.path.join(machine.TOP, "build", "linux")
 RUN = "/sys/module/rmpopt_public/parameters/run"
 PRIVATE = "/sys/module/rmpopt_pages/parameters/private"
 JUNE_WAITS = 10			# seconds, after a guest was destroyed
@@ -40,10 +42,15 @@ PAGES = 64			# private ones in each region; a page takes long to launch here
 OUTCOMES = ("scanned", "cached", "failed")
 EVENTS = (*hosts.EVENTS, "irq_vectors/call_function_exit",
           "irq_vectors/call_function_single_exit", "irq_vectors/reschedule_entry",
-          "csd/csd_function_entry", "kvm/kvm_exit", "power/cpu_idle")
+          "csd/csd_function_entry", "kvm/kvm_exit", "power/cpu_idle",
+          "timer/timer_expire_entry", "timer/timer_expire_exit",
+          "workqueue/workqueue_execute_start", "workqueue/workqueue_execute_end")
 TICK = "irq_vectors/local_timer_entry"
-VERIFY = "func=verify [rmpopt_public]"	# the public policies' part on each CPU
-RUNNER = 0			# the CPU that runs them, hence needs no IPI
+# The part of a policy on each CPU: function calls of the public ones and, if there
+# were any, of the series; timers and work items of the series.
+VERIFY = "func=verify [rmpopt_public]"
+CALLED = re.compile(re.escape(VERIFY) + "|func=rmpopt_")
+RUNNER = 0			# the CPU that runs the public policies, hence needs no IPI
 
 
 class Bench(hosts.Host):
@@ -61,16 +68,29 @@ class Bench(hosts.Host):
 
     def __enter__(self):
         super().__enter__()
+        try:
+            self.set_up()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def set_up(self):
         self.wait_quiet()
         self.sh("insmod /tests/rmpopt_public.ko; insmod /tests/rmpopt_pages.ko")
         self.keep_busy(SNP)
+        self.run_on(SNP)
         self.wait_settled()
         self.nodes = {(int(first, 16) + (1 << 29)) >> 30: int(node) for node, first in re.findall(
             r"Faking node (\d+) at \[mem (0x\w+)-0x\w+\] \(1024MB\)", self.sh("dmesg"))}
         # The first ones are close to each other and have the ordinary guests, too.
         self.chosen = sorted(self.list("optimized") & set(self.nodes))
         self.start_log()
-        return self
+
+    def run_on(self, cores=(), cpus=()):
+        """Have the shell, and what it starts, on some CPUs only."""
+        cpus = cpus or [core * THREADS + thread for core in cores for thread in range(THREADS)]
+        self.sh(f"taskset -pc {machine.ranges(cpus)} $$")
 
     def start_log(self):
         """Have the hardware log RMPOPTs and RMPUPDATEs, with the time."""
@@ -167,7 +187,7 @@ class Watch(threading.Thread):
                 state = self.host.snp()
                 self.samples.append((time.time(), sum(guest["checks"] for guest in state["asids"]
                                                       if guest["asid"])))
-                if all(self.footprint <= set(state["cores"][core]["regions"]) for core in BUSY):
+                if len(self.samples) > 1 and not lacking(state, self.footprint, BUSY):
                     return
                 self.left.wait(0.01)
         except Exception as error:  # whoever waits is to know of it
@@ -186,7 +206,8 @@ class Watch(threading.Thread):
             times = [sample[0] for sample in self.samples]
             here = min(max(bisect.bisect(times, when), 1), len(times) - 1)
             (early, low), (late, high) = self.samples[here - 1:here + 1]
-            return low + (high - low) * min(1, max(0, (when - early) / (late - early)))
+            share = (when - early) / (late - early) if late > early else 1
+            return low + (high - low) * min(1, max(0, share))
         return at(end) - at(begin)
 
 
@@ -196,6 +217,11 @@ def outcomes(state, since=None):
         since = {"cores": [dict.fromkeys(OUTCOMES, 0)] * len(state["cores"])}
     return [{what: core[what] - was[what] for what in OUTCOMES}
             for core, was in zip(state["cores"], since["cores"])]
+
+
+def lacking(state, footprint, cores):
+    """Pairs of a region and one of the cores that does not have it"""
+    return sum(len(footprint - set(state["cores"][core]["regions"])) for core in cores)
 
 
 def by_core(events, names, begin, end):
@@ -218,18 +244,28 @@ def end_under(host, policy, end, footprint):
     start = host.snp()
     host.trace_begin(policy)
     host.log_lines()
+    then = ""
+    if policy in PUBLIC:
+        # The shell itself begins as soon as it knows that the VM is gone.
+        host.run_on(cpus=(RUNNER,))
+        wait = f"sleep {JUNE_WAITS};" if policy == "june" else ""
+        then = (f"{wait} echo scan > {hosts.TRACING}trace_marker; echo {policy} > {RUN};"
+                f"echo done > {hosts.TRACING}trace_marker")
     with Watch(host, footprint) as watch:
-        end()
-        if policy in PUBLIC:
-            if policy == "june":
-                host.sh(f"sleep {JUNE_WAITS}")
-            host.sh(f"cd {hosts.TRACING}; taskset {1 << RUNNER:x} sh -c 'echo scan > trace_marker;"
-                    f"echo {policy} > {RUN}; echo done > trace_marker'", timeout=300)
+        end(then)
         watch.complete()
     state = host.snp()
-    result = {"policy": policy, "footprint": len(footprint), "rmpopts": outcomes(state, start)}
+    result = {"policy": policy, "footprint": len(footprint), "rmpopts": outcomes(state, start),
+              "lacks_idle": lacking(state, footprint, IDLE),
+              "lacks_isolated": lacking(state, footprint, ISOLATED)}
     result.update(recovery(host.log_lines(), footprint, watch))
-    result.update(disturbance(policy, host.trace_lines()))
+    result.update(disturbance(policy, host.trace_lines(), footprint))
+    if policy not in PUBLIC:
+        # What idle cores were spared, they do when they wake.
+        host.sh(f"echo eager > {hosts.SYSFS}mode")
+        host.wait_for('[ $(cat pending) = 0 ]')
+    result["rmpopts_all"] = outcomes(host.snp(), start)
+    host.run_on(SNP)
     host.back_to_ours(policy)
     return result
 
@@ -252,11 +288,14 @@ def recovery(log, footprint, watch):
     shared = max(when for when, name, _, _, rest in log
                  if name == "rmpupdate" and "operand 0x0:" in rest and when < led)
     times = sorted(when - shared for when in got.values())
-    return {"recovered_ms": [round(1000 * when, 3) for when in times],
+    began = min(when for when, name, _, _, rest in log
+                if name == "rmpopt" and "function 0:" in rest and when > shared)
+    return {"began_ms": round(1000 * (began - shared), 3),
+            "recovered_ms": [round(1000 * when, 3) for when in times],
             "checks": round(watch.checks(shared, shared + times[-1]))}
 
 
-def disturbance(policy, events):
+def disturbance(policy, events, footprint):
     """What the events say of the time from the rescan's begin to the last busy core,
     and of as much quiet time before the VM ended."""
     marks = {event.text: event.when for event in events if event.name == "tracing_mark_write"}
@@ -264,32 +303,55 @@ def disturbance(policy, events):
         begin, end = marks["scan"], marks["done"]
         leader = end - begin
     else:
-        begin = next(event.when for event in events if event.name == "rmpopt_rescan_begin")
+        # The firmware's rescans have no VM.
+        begin = next(event.when for event in events
+                     if event.name == "rmpopt_rescan_begin" and value(event, "vm"))
         end = max(event.when for event in events
-                  if event.name == "rmpopt_verify" and event.cpu // THREADS in BUSY)
-        leader = sum(int(re.search(r" us=(\d+)", event.text)[1]) for event in events
-                     if event.name == "rmpopt_rescan_end") / 1e6
+                  if event.name == "rmpopt_verify" and event.cpu // THREADS in BUSY and
+                  value(event, "region") in footprint)
+        leader = sum(value(event, "us") for event in events
+                     if event.name == "rmpopt_rescan_end" and value(event, "vm")) / 1e6
     quiet, share = marks["quiet"], (end - begin) / (marks["end"] - marks["quiet"])
     calm = by_core(events, ("kvm_exit",), quiet, marks["end"])
     within = [event for event in events if begin <= event.when <= end]
-    verified = [event for event in within if event.name == "csd_function_entry" and
-                VERIFY in event.text]
+    called = [event for event in within if event.name == "csd_function_entry" and
+              CALLED.search(event.text)]
     return {
         "leader_ms": 1000 * leader,
         "window_ms": 1000 * (end - begin),
         "ipis": by_core(events, hosts.CALLS, begin, end),
-        "ipis_of_policy": sum(1 for event in verified if event.cpu != RUNNER),
+        "ipis_of_policy": sum(1 for event in called if event.cpu != RUNNER or policy not in PUBLIC),
         "callers": callers(within),
         "ticks": ticks(within),
         "reschedules": by_core(events, ("reschedule_entry",), begin, end),
-        "irqs_off": len(verified) + sum(1 for event in within if event.name == "rmpopt_verify" and
-                                        event.flags[0] in "dD"),
+        "irqs_off": len(called) + sum(1 for event in within if event.name == "rmpopt_verify" and
+                                      event.flags[0] in "dD"),
         "exits": by_core(events, ("kvm_exit",), begin, end),
         "exits_quiet": [count * share for count in calm],
         "wakes": wakes(events, begin, end),
         "wakes_quiet": [count * share for count in wakes(events, quiet, marks["end"])],
+        "work_ms": worked(within),
         **interrupted(within),
     }
+
+
+def value(event, name):
+    return int(re.search(rf"\b{name}=(\d+)", event.text)[1])
+
+
+def worked(events):
+    """Milliseconds in the timers and work items of the series, by core"""
+    spent, since = [0.0] * CORES, {}
+    for event in events:
+        if not event.name.startswith(("timer_expire", "workqueue_execute")):
+            continue
+        which = re.match(r"(timer=|work struct )\w+", event.text)[0]
+        if not event.name.endswith(("exit", "end")):
+            if re.search(r"function[= ]rmpopt_", event.text):
+                since[which] = event.when
+        elif which in since:
+            spent[event.cpu // THREADS] += 1000 * (event.when - since.pop(which))
+    return spent
 
 
 def ticks(events):
@@ -314,9 +376,9 @@ def callers(events):
 
 
 def interrupted(events):
-    """What function call interrupts did: milliseconds in them, and VM exits with one,
-    by core"""
-    spent, exits = [0.0] * CORES, [0] * CORES
+    """What function call interrupts did: milliseconds in them, in the longest, and VM
+    exits with one, by core"""
+    spent, exits, longest = [0.0] * CORES, [0] * CORES, [0.0] * CORES
     since, left = {}, set()
     for event in events:
         core = event.cpu // THREADS
@@ -327,8 +389,10 @@ def interrupted(events):
             exits[core] += event.cpu in left
             left.discard(event.cpu)
         elif event.name.startswith("call_function") and event.cpu in since:
-            spent[core] += 1000 * (event.when - since.pop(event.cpu))
-    return {"ipi_ms": spent, "exits_with_ipi": exits}
+            took = 1000 * (event.when - since.pop(event.cpu))
+            spent[core] += took
+            longest[core] = max(longest[core], took)
+    return {"ipi_ms": spent, "ipi_longest_ms": longest, "exits_with_ipi": exits}
 
 
 def many(host):
@@ -340,7 +404,7 @@ def many(host):
     ready = " && ".join(f"read -r line < /tmp/many.{region}" for region in regions)
     host.sh("mkfifo /tmp/many " + " ".join(f"/tmp/many.{region}" for region in regions) +
             f"; exec 9<>/tmp/many; {start} {ready}; rm /tmp/many*", timeout=180)
-    return end_under(host, "lazy", lambda: host.sh("exec 9>&-"), host.dark(before))
+    return end_under(host, "lazy", lambda _: host.sh("exec 9>&-"), host.dark(before))
 
 
 def cases(host):
@@ -350,6 +414,7 @@ def cases(host):
     for policy in ("lazy", *PUBLIC):
         host.ready(policy)
         host.sh(f"echo 1 > {PRIVATE}", timeout=120)
+        private = int(host.sh(f"cat {PRIVATE}"))
         for case in "private", "empty", "again":
             if case == "empty":
                 host.sh(f"echo 0 > {PRIVATE}", timeout=120)
@@ -364,10 +429,21 @@ def cases(host):
                     host.sh(f"echo off > {hosts.SYSFS}control")
                 host.sh(f"echo on > {hosts.SYSFS}control")
                 host.wait_for('[ $(cat pending) = 0 ]')
-            result.append({"policy": policy, "case": case,
+            result.append({"policy": policy, "case": case, "private": private,
                            "rmpopts": outcomes(host.snp(), start)})
         host.back_to_ours(policy)
     return result
+
+
+def series():
+    """The tree that was measured, as 'make series' knows it"""
+    return subprocess.run(["git", "-C", LINUX, "rev-parse", "HEAD^{tree}"], capture_output=True,
+                          text=True, check=True).stdout.strip()
+
+
+def hz():
+    with open(os.path.join(LINUX, "out", ".config")) as file:
+        return int(re.search(r"^CONFIG_HZ=(\d+)$", file.read(), re.M)[1])
 
 
 class Say:
@@ -385,11 +461,12 @@ class Say:
              " the last page was shared")
 
 
-def main(repeat):
+def main(repeat, out):
     say = Say()
     say(f"booting an SNP host: {CORES} cores of {THREADS} threads, {NODES} nodes, {MEM}")
     with Bench() as host:
-        data = {"machine": {"cores": CORES, "threads": THREADS, "nodes": NODES, "mem": MEM,
+        data = {"series": series(), "hz": hz(), "repeat": repeat,
+                "machine": {"cores": CORES, "threads": THREADS, "nodes": NODES, "mem": MEM,
                             "kernel": host.sh("uname -r"), "regions": len(host.list("regions")),
                             "busy": BUSY, "ordinary": ORDINARY, "idle": IDLE,
                             "isolated": ISOLATED},
@@ -413,7 +490,7 @@ def main(repeat):
         splats = host.splats()
     say("instructions for each page that becomes private, and shared")
     data["path"] = benchpath.measure()
-    report.finish(data)
+    report.finish(data, out)
     for line in splats:
         print(f"rmpopt: the kernel complained: {line}")
     missed = [target for target in data["targets"] if not target["met"]]

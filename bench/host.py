@@ -137,6 +137,10 @@ class Host(machine.Machine):
         lines = gzip.decompress(base64.b64decode(packed)).decode()
         with open(self.log.replace(".log", ".trace"), "w") as file:
             file.write(lines)
+        kept, written = re.search(r"^# entries-in-buffer/entries-written: (\d+)/(\d+)", lines,
+                                  re.M).groups()
+        if kept != written:
+            raise RuntimeError(f"the trace buffer kept {kept} of {written} events")
         return [Event(float(match[3]), int(match[1]), match[4], match[5], match[2])
                 for match in re.finditer(r"^.*\[(\d+)\] +(\S+) +([\d.]+): (\w+): (.*)$",
                                          lines, re.M)]
@@ -172,15 +176,15 @@ class Vm:
         """Have it end its 'vm' or its 'memory'."""
         return self.host.sh(f"echo {what} >&{self.into}; {self._answer()}")
 
-    def end(self):
-        """Have it exit, and wait until it did."""
-        self._gone(f"echo end >&{self.into}; wait ${self.name}")
+    def end(self, then=""):
+        """Have it exit, wait until it did, and have the shell go on at once."""
+        self._gone(f"echo end >&{self.into}; wait ${self.name}; {then}", timeout=300)
 
     def kill(self):
         self._gone(f"kill -9 ${self.name}; wait ${self.name} || true")
 
-    def _gone(self, how):
-        self.host.sh(how)
+    def _gone(self, how, **options):
+        self.host.sh(how, **options)
         self.host.slots.add(self.slot)
 
 

@@ -9,17 +9,21 @@ VERIFY = (2000, 5700)		# one RMPOPT that reads the RMP: typical to the average o
 CHEAP = (60, 60)		# one that fails at once or finds the region optimized
 PARALLEL = (114000, 140000)	# one, when all cores do the same region at the same time
 
+TABLE = 2048			# regions that the table of a core has
 
-def counts(policy, regions, footprint, cores, threads, busy=None):
+
+def counts(policy, regions, footprint, cores, threads):
     """What the end of a VM takes.
 
     regions: with RAM, on the host;  footprint: of them, used by the VM and by
-    nobody else;  busy: cores that are not idle, all by default
+    nobody else.  Above 2TB, the public policies leave memory out, and for the others
+    this is the most: a core follows in its own window only.
 
     leader, follower: RMPOPTs of the core that goes first, and of each other one
     total, ipis: RMPOPTs and function call interrupts of all
     """
-    busy = cores if busy is None else busy
+    if policy in ("march", "june"):
+        regions = min(regions, TABLE)
     if policy == "march":		# each region on each CPU at once
         one = regions * threads
         return {"leader": one, "follower": one, "total": one * cores,
@@ -27,8 +31,7 @@ def counts(policy, regions, footprint, cores, threads, busy=None):
     if policy == "june":		# one thread of each core, after a leader
         return {"leader": regions, "follower": regions, "total": regions * cores,
                 "ipis": regions * (cores - 1)}
-    reached = busy if policy == "lazy" else cores
-    return {"leader": footprint, "follower": footprint, "total": footprint * reached, "ipis": 0}
+    return {"leader": footprint, "follower": footprint, "total": footprint * cores, "ipis": 0}
 
 
 def cycles(policy, regions, footprint, threads):
@@ -36,7 +39,10 @@ def cycles(policy, regions, footprint, threads):
     an IPI costs is not published, and comes on top."""
     each = counts(policy, regions, footprint, 1, threads)
     if policy == "march":
-        cost = [regions * bound for bound in PARALLEL]
+        # On each thread.  Whether all cores at once find it cheap that a region is
+        # optimized already is not published.
+        rest = each["leader"] // threads - footprint
+        cost = [footprint * PARALLEL[0] + rest * CHEAP[0], (footprint + rest) * PARALLEL[1]]
         return {"leader": cost, "follower": cost}
     led = [footprint * verify + (each["leader"] - footprint) * cheap
            for verify, cheap in zip(VERIFY, CHEAP)]

@@ -2,7 +2,7 @@
 /*
  * snpvm - the smallest VMM there is for an SNP VM: launch one through the SNP
  * launch commands, with private memory from guest_memfd in several 1GB regions,
- * hold it, and end.
+ * hold it, and end.  Its vCPU runs once, and finds no memory at the reset vector.
  *
  *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u]
  *
@@ -223,8 +223,11 @@ static void launch(struct vm *vm, int regions, bool finish)
 			break;
 		huge = set_huge_pages(huge + HUGE_STEP * nodes());
 	}
-	if (finish)
+	if (finish) {
 		sev_command(vm, KVM_SEV_SNP_LAUNCH_FINISH, &end, "SNP_LAUNCH_FINISH");
+		/* There is nothing to execute, but now the VM was on this CPU. */
+		ioctl(vm->vcpu, KVM_RUN, NULL);
+	}
 	munmap(vm->source, vm->pages * PAGE);
 	set_huge_pages(0);
 }

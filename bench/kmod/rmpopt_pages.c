@@ -3,7 +3,7 @@
  * One private 4KB page in each 1GB region, as near to its end as there is a free
  * one: RMPOPT then reads all of the region's RMP, and optimizes nothing.  Write 1
  * to /sys/module/rmpopt_pages/parameters/private to have them, 0 to give them
- * back.
+ * back; it reads as the number of regions that have one.
  */
 #include <linux/cleanup.h>
 #include <linux/gfp.h>
@@ -76,10 +76,21 @@ static int set_private(const char *value, const struct kernel_param *unused)
 	return 0;
 }
 
+static int get_private(char *buffer, const struct kernel_param *unused)
+{
+	unsigned int region, count = 0;
+
+	for (region = 0; region < RMPOPT_WINDOW; region++)
+		count += !!pages[region];
+
+	return sysfs_emit(buffer, "%u\n", count);
+}
+
 static const struct kernel_param_ops private_ops = {
 	.set = set_private,
+	.get = get_private,
 };
-module_param_cb(private, &private_ops, NULL, 0200);
+module_param_cb(private, &private_ops, NULL, 0600);
 
 static int __init pages_init(void)
 {

@@ -267,7 +267,9 @@ class TestReport(case.KtapCase):
         self.assertGreaterEqual(figures["RMPOPTs"], 4 * len(self.all_regions()))
 
     def test_bad_input(self):
-        self.assertEqual(self.host.sh("rmpopt-report", check=False)[0], 2)
+        status, usage = self.host.sh("rmpopt-report 2>&1", check=False)
+        self.assertEqual(status, 2)
+        self.assertRegex(usage, r"rmpopt-report COMMAND(.|\n)*rmpopt-report --verify")
         status, report = self.host.sh("rmpopt-report sh -c 'echo it is broken; exit 3'",
                                       check=False)
         self.assertEqual(status, 1)
