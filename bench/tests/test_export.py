@@ -108,9 +108,11 @@ class TestExport(unittest.TestCase):
                 patch = file.read()
             self.assertEqual([who for who in people if who in patch], [], name)
 
-    def test_results_are_the_newest_bench(self):
-        """A second version, with measurements; the words are no result of anything."""
-        for name, words in ("bench.json", "{}"), ("bench.md", "| these words |\n"):
+    def letter_with_results(self, tree):
+        """A second version, with measurements of a tree; the words are no result of
+        anything."""
+        for name, words in (("bench.json", f'{{\n "series": "{tree}"\n}}\n'),
+                            ("bench.md", "| these words |\n")):
             with open(os.path.join(self.directory.name, name), "w") as file:
                 file.write(words)
             self.addCleanup(os.remove, file.name)
@@ -118,7 +120,15 @@ class TestExport(unittest.TestCase):
         done = export(series, REROLL="2")
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(os.path.join(series, "0000-cover-letter.patch"), encoding="utf-8") as file:
-            text = file.read()
+            return file.read()
+
+    def test_results_of_another_version(self):
+        text = self.letter_with_results("0" * 40)
+        self.assertIn("No measurement", text)
+        self.assertNotIn("these words", text)
+
+    def test_results(self):
+        text = self.letter_with_results(git("rev-parse", "HEAD^{tree}").strip())
         for words in (r"^Subject: \[PATCH v2 00/", r"^Measured by .make bench. on \d+-\d+-\d+",
                       r"^\| these words \|$"):
             self.assertTrue(re.search(words, text, re.M), words)
