@@ -96,13 +96,21 @@ void rmpopt_lost(u64 pfn)
 static void rmpopt_full_rescan_work(struct work_struct *work);
 static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
 
+static void rmpopt_queue_full_rescan_on(unsigned int cpu)
+{
+	rmpopt_fall_behind();
+	/* If it is queued already, that one counts. */
+	if (!queue_work_on(cpu, system_percpu_wq, &rmpopt_full_rescan))
+		rmpopt_caught_up();
+}
+
 /* A CPU that goes offline may not verify: have another one try again. */
 static void rmpopt_retry_elsewhere(void)
 {
 	unsigned int cpu = cpumask_any(rmpopt_cpus);
 
 	if (cpu < nr_cpu_ids)
-		queue_work_on(cpu, system_percpu_wq, &rmpopt_full_rescan);
+		rmpopt_queue_full_rescan_on(cpu);
 }
 
 static long rmpopt_verify_here(void *region)
@@ -111,14 +119,15 @@ static long rmpopt_verify_here(void *region)
 }
 
 /*
- * Verify a region on a CPU that has it in its window: this one, if it does, or
+ * Verify a region on a CPU that has it in its window: this one, if it may, or
  * else always the same one for a window, so that others are left in peace.
  */
 static int rmpopt_verify(unsigned int region)
 {
 	unsigned int cpu, here = raw_smp_processor_id();
 
-	if (rmpopt_covers(here, region))
+	/* The mask: a work item that is queued again while it runs stays here. */
+	if (cpumask_test_cpu(here, rmpopt_cpus) && rmpopt_covers(here, region))
 		return rmpopt_execute(region, RMPOPT_VERIFY);
 
 	for_each_cpu_wrap(cpu, rmpopt_cpus, here) {
@@ -177,12 +186,13 @@ void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since)
 	trace_rmpopt_rescan_begin(vm, todo);
 
 	/* A core needs none of what it verified itself. */
-	core = topology_logical_core_id(raw_smp_processor_id());
+	core = is_percpu_thread() ?
+	       topology_logical_core_id(raw_smp_processor_id()) : RMPOPT_NO_CORE;
 	for_each_set_bit(region, regions, RMPOPT_REGIONS) {
 		if (!rmpopt_lead(region))
 			__clear_bit(region, regions);
-		/* The worker is elsewhere if its CPU went offline. */
-		if (topology_logical_core_id(raw_smp_processor_id()) != core)
+		/* Unless this CPU goes offline: others may verify for it. */
+		if (!is_percpu_thread() || !cpumask_test_cpu(raw_smp_processor_id(), rmpopt_cpus))
 			core = RMPOPT_NO_CORE;
 		cond_resched();
 	}
@@ -222,11 +232,12 @@ static void rmpopt_full_rescan_work(struct work_struct *work)
 	/* A work item never runs twice at a time, so @regions is its own. */
 	bitmap_fill(regions, RMPOPT_REGIONS);
 	rmpopt_rescan_regions(regions, 0, 0);
+	rmpopt_caught_up();
 }
 
 void rmpopt_queue_full_rescan(void)
 {
-	queue_work(system_percpu_wq, &rmpopt_full_rescan);
+	rmpopt_queue_full_rescan_on(WORK_CPU_UNBOUND);
 }
 EXPORT_SYMBOL_FOR_MODULES(rmpopt_queue_full_rescan, "kvm-amd");
 
@@ -332,7 +343,8 @@ void rmpopt_scan_stop(void)
 	if (atomic_xchg(&rmpopt_leaders, 0))
 		rmpopt_caught_up();
 
-	cancel_work_sync(&rmpopt_full_rescan);
+	if (cancel_work_sync(&rmpopt_full_rescan))
+		rmpopt_caught_up();
 	bitmap_zero(rmpopt_optimized, RMPOPT_REGIONS);
 }
 

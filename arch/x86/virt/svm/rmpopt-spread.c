@@ -48,7 +48,7 @@ static DEFINE_PER_CPU(struct work_struct, rmpopt_fill);
 
 enum rmpopt_mode rmpopt_mode __read_mostly = RMPOPT_LAZY;
 
-/* Cores that are behind, and leaders that have something left to hand on */
+/* Cores that are behind, and rescans that are queued or have something to hand on */
 static atomic_t rmpopt_behind = ATOMIC_INIT(0);
 
 /* When what is being spread was last private, 0 for never mind */
@@ -65,7 +65,8 @@ static void rmpopt_settled(void)
 {
 	ktime_t since = xchg(&rmpopt_since, 0);
 
-	if (since) {
+	/* To stop is not to settle. */
+	if (since && READ_ONCE(rmpopt_running)) {
 		WRITE_ONCE(rmpopt_settle_us, ktime_us_delta(ktime_get(), since));
 		trace_rmpopt_settled(rmpopt_settle_us);
 	}
@@ -119,10 +120,11 @@ static bool rmpopt_drain(struct rmpopt_core *core, unsigned int budget)
 	for_each_set_bit(region, core->pending, RMPOPT_REGIONS) {
 		if (!budget--)
 			return true;
+		/* It may have been lost again, and this CPU may go offline. */
+		if (test_bit(region, rmpopt_optimized) &&
+		    rmpopt_execute(region, RMPOPT_VERIFY) < 0)
+			return false;
 		__clear_bit(region, core->pending);
-		/* It may have been lost again. */
-		if (test_bit(region, rmpopt_optimized))
-			rmpopt_execute(region, RMPOPT_VERIFY);
 	}
 
 	rmpopt_drop_pending(core);
@@ -242,11 +244,13 @@ void rmpopt_spread_offline(unsigned int cpu)
 	scoped_guard(spinlock_bh, &core->lock) {
 		if (sibling >= nr_cpu_ids)
 			rmpopt_drop_pending(core);
-		else if (core->behind)
-			rmpopt_arm(sibling);
 	}
 
 	timer_delete_sync(per_cpu_ptr(&rmpopt_timer, cpu));
+
+	/* It may have been this CPU's to do at once. */
+	if (sibling < nr_cpu_ids)
+		rmpopt_queue_fill(sibling);
 }
 
 /* Wait for the cores that were to verify what is pending at once */
@@ -262,9 +266,6 @@ void rmpopt_spread_flush(void)
 void rmpopt_spread_stop(void)
 {
 	unsigned int cpu;
-
-	/* To stop is not to settle. */
-	WRITE_ONCE(rmpopt_since, 0);
 
 	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
 		struct rmpopt_core *core = &rmpopt_cores[cpu];

@@ -225,9 +225,10 @@ static int __init rmpopt_init(void)
 	const char *missing = rmpopt_missing();
 	int ret;
 
-	if (!missing) {
-		guard(mutex)(&rmpopt_mutex);
+	/* SNP may be initialized now.  That waits for the callbacks. */
+	guard(mutex)(&rmpopt_mutex);
 
+	if (!missing) {
 		/* What another kernel left in the tables goes with the windows. */
 		on_each_cpu(rmpopt_disable_cpu, NULL, 1);
 		rmpopt_scan_init();
@@ -246,8 +247,6 @@ static int __init rmpopt_init(void)
 
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/rmpopt:online",
 				rmpopt_cpu_online, rmpopt_cpu_offline);
-
-	guard(mutex)(&rmpopt_mutex);
 	if (ret < 0)
 		rmpopt_control = RMPOPT_NOT_SUPPORTED;
 	rmpopt_update();
