@@ -698,7 +698,7 @@ static uint16_t run(SnpFirmware *fw, const FwCommand *cmd, hwaddr addr)
     uint16_t status;
 
     if (fw->fail_nth && (!fw->fail_cmd || fw->fail_cmd == cmd->id) &&
-        ++fw->fail_seen == fw->fail_nth) {
+        --fw->fail_nth == 0) {
         return fw->fail_status;
     }
     /* What a handler checks of the RMP is still so when it changes it. */

@@ -40,6 +40,9 @@
 #define SEGMENT_SHIFT_MAX       40
 #define SEGMENTS_MAX            256
 
+/* The status is FAIL_PERMISSION, unless another is set. */
+struct SnpFaults snp_faults = { .rmpupdate_status = 2 };
+
 static bool enabled;
 
 /* Where RAM is, in ascending order; a part without RAM has @size 0 */
@@ -80,6 +83,15 @@ static void set_far_node(Object *obj, Visitor *v, const char *name,
     ram[FAR_NODE].base = value;
 }
 
+/* These may be set while the machine runs. */
+static void add_fault(ObjectClass *oc, const char *name, uint32_t *value,
+                      const char *description)
+{
+    object_class_property_add_uint32_ptr(oc, name, value,
+                                         OBJ_PROP_FLAG_READWRITE);
+    object_class_property_set_description(oc, name, description);
+}
+
 void snp_machine_class_init(ObjectClass *oc)
 {
     object_class_property_add_bool(oc, "snp-host", NULL, set_snp_host);
@@ -88,6 +100,12 @@ void snp_machine_class_init(ObjectClass *oc)
     object_class_property_add_str(oc, "rmp", NULL, set_rmp);
     object_class_property_set_description(oc, "rmp",
         "Form of the SNP reverse map table, segmented or contiguous");
+    add_fault(oc, "snp-rmpupdate-fail-nth", &snp_faults.rmpupdate_nth,
+              "For tests: which RMPUPDATE from now fails, 0 for none");
+    add_fault(oc, "snp-rmpupdate-fail-status", &snp_faults.rmpupdate_status,
+              "For tests: the status with which it fails");
+    add_fault(oc, "snp-rmpopt-delay", &snp_faults.rmpopt_delay,
+              "For tests: microseconds that each RMPOPT takes longer");
     object_class_property_add(oc, "snp-far-node", "size", NULL, set_far_node,
                               NULL, NULL);
     object_class_property_set_description(oc, "snp-far-node",

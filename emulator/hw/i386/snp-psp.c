@@ -12,7 +12,6 @@
 #include "qapi/error.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_device.h"
-#include "hw/qdev-properties.h"
 #include "hw/i386/snp-psp.h"
 
 #define TYPE_AMD_PSP "amd-psp"
@@ -109,13 +108,22 @@ static void psp_realize(PCIDevice *dev, Error **errp)
     }
 }
 
-/* For tests of the driver: the fail-nth'th command fail-cmd, 0 is any, fails */
-static const Property psp_properties[] = {
-    DEFINE_PROP_UINT16("fail-cmd", AmdPspState, fw.fail_cmd, 0),
-    DEFINE_PROP_UINT32("fail-nth", AmdPspState, fw.fail_nth, 0),
-    DEFINE_PROP_UINT16("fail-status", AmdPspState, fw.fail_status,
-                       FW_HWERROR_PLATFORM),
-};
+/*
+ * For tests of the driver: the fail-nth'th command fail-cmd, 0 is any, fails.
+ * No qdev properties, because they are to be set while the machine runs, too.
+ */
+static void psp_instance_init(Object *obj)
+{
+    SnpFirmware *fw = &AMD_PSP(obj)->fw;
+
+    fw->fail_status = FW_HWERROR_PLATFORM;
+    object_property_add_uint16_ptr(obj, "fail-cmd", &fw->fail_cmd,
+                                   OBJ_PROP_FLAG_READWRITE);
+    object_property_add_uint32_ptr(obj, "fail-nth", &fw->fail_nth,
+                                   OBJ_PROP_FLAG_READWRITE);
+    object_property_add_uint16_ptr(obj, "fail-status", &fw->fail_status,
+                                   OBJ_PROP_FLAG_READWRITE);
+}
 
 static void psp_class_init(ObjectClass *klass, void *data)
 {
@@ -127,7 +135,6 @@ static void psp_class_init(ObjectClass *klass, void *data)
     pc->device_id = AMD_PSP_DEVICE_ID;
     pc->class_id = PCI_CLASS_CRYPT_OTHER;
     device_class_set_legacy_reset(dc, psp_reset);
-    device_class_set_props(dc, psp_properties);
     dc->desc = "AMD secure processor with SEV-SNP firmware";
     dc->hotpluggable = false;
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
@@ -137,6 +144,7 @@ static const TypeInfo psp_info = {
     .name = TYPE_AMD_PSP,
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(AmdPspState),
+    .instance_init = psp_instance_init,
     .class_init = psp_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_CONVENTIONAL_PCI_DEVICE },

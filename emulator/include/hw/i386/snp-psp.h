@@ -65,11 +65,10 @@ enum {
 
 /** SnpFirmware: all that the firmware remembers; protected by the BQL */
 typedef struct SnpFirmware {
-    /* Properties: the fail_nth'th fail_cmd, or any if 0, fails so */
+    /* Properties: the fail_nth'th fail_cmd from now, or any if 0, fails so */
     uint16_t fail_cmd, fail_status;
     uint32_t fail_nth;
 
-    uint32_t fail_seen;
     bool sev_up, sev_es, snp_up, rmp_init;
     uint32_t config_flags;
     uint64_t reported_tcb;

@@ -156,6 +156,18 @@ bool snp_core_optimized(const SnpCore *core, hwaddr spa);
 bool snp_rmpopt(SnpCore *core, hwaddr spa, bool verify);
 void snp_rmpopt_set_base(SnpCore *core, uint64_t base);
 
+/**
+ * SnpFaults: what goes wrong, for tests of the software; all 0 is nothing
+ *
+ * @rmpupdate_nth: this RMPUPDATE from now, 1 is the next one, fails
+ * @rmpupdate_status: so
+ * @rmpopt_delay: microseconds that an RMPOPT takes longer, half of them before
+ *                it has its effect
+ */
+extern struct SnpFaults {
+    uint32_t rmpupdate_nth, rmpupdate_status, rmpopt_delay;
+} snp_faults;
+
 /* An entry of @spa changed; all may have changed: with the RMP lock held */
 void snp_rmpopt_changed(hwaddr spa);
 void snp_rmpopt_forget(void);

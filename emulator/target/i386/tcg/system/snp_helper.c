@@ -57,6 +57,9 @@ static uint32_t do_rmpupdate(hwaddr spa, uint64_t gpa, uint64_t op)
                    (op & OP_IMMUTABLE ? RMP_IMMUTABLE : 0);
 
     QEMU_LOCK_GUARD(&snp_rmp_lock);
+    if (snp_faults.rmpupdate_nth && --snp_faults.rmpupdate_nth == 0) {
+        return snp_faults.rmpupdate_status;
+    }
     old = snp_rmp_read(spa);
     if (!QEMU_IS_ALIGNED(spa | gpa, op & OP_2M ? SNP_2M_SIZE : SNP_4K_SIZE) ||
         op & ~OP_VALID || asid > SNP_MAX_ASID || old == RMP_NONE) {
@@ -132,12 +135,19 @@ static void rmpopt(CPUX86State *env, uintptr_t ra)
 {
     hwaddr spa = env->regs[R_EAX];
     uint64_t function = env->regs[R_ECX];
+    uint32_t delay = qatomic_read(&snp_faults.rmpopt_delay);
     bool optimized;
 
     if (!QEMU_IS_ALIGNED(spa, SNP_REGION_SIZE) || function > 1) {
         raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
     }
+    if (delay) {
+        g_usleep(delay / 2);
+    }
     optimized = snp_rmpopt(env->snp->core, spa, function == 0);
+    if (delay) {
+        g_usleep(delay - delay / 2);
+    }
     trace_snp_rmpopt(env_cpu(env)->cpu_index, spa, function, optimized);
     env->cc_src = (cpu_cc_compute_all(env) & ~CC_C) | (optimized ? CC_C : 0);
     env->cc_op = CC_OP_EFLAGS;
