@@ -14,14 +14,15 @@ NODES ?= 1
 MEM ?= 8G
 export LINUX QEMU_SRC RMPOPT_CACHE
 export KERNEL INITRD APPEND CORES THREADS NODES MEM FAR QEMU_ARGS
-export VCPUS HOST ON AGAIN LIMIT REROLL BOOTS REPEAT RESULTS
+export VCPUS HOST ON AGAIN LIMIT REROLL BOOTS REPEAT RESULTS UNDER VMS MINUTES
 
 
 ## run: boot an SNP host, let an SNP VM come and go, show what RMPOPT did
 run: initrd emulator
 	@$(S)/run
 
-## test: every test; the last line is "N passed, N failed, N skipped"
+## test: every test; the last line is "N passed, N failed, N skipped"; UNDER=kasan, kcsan
+##       or debug has the kernel look for mistakes: check and soak take that, too
 test: guest-stack emulator
 	@$(S)/test $(TESTS)
 
@@ -32,6 +33,11 @@ check: guest-stack emulator
 	@[ "$(SETUP)" = no ] || $(S)/setup check
 	@$(S)/fetch sparse
 	@$(S)/test --check $(TESTS)
+
+## soak: load, and whatever else finds what breaks rarely, for as long as you like;
+##       [VMS=1000 or MINUTES=60]; 'make test' has the short forms
+soak: initrd emulator
+	@$(S)/test --soak $(TESTS)
 
 ## guest: boot Debian as an SNP guest, by Debian's own QEMU and OVMF, and have it
 ##        report; [VCPUS=1 HOST=ours], HOST=stock for Debian's own host kernel
@@ -123,5 +129,5 @@ help:
 	@echo "RMPOPT_CACHE=dir moves the cache; SETUP=no installs no packages."
 
 .NOTPARALLEL:
-.PHONY: run test check bench boot tree save series linux-tree qemu-tree kernel emulator selftests \
+.PHONY: run test check soak bench boot tree save series linux-tree qemu-tree kernel emulator selftests \
 	initrd guest guest-stack kvm-selftests setup paths clean distclean help

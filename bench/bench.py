@@ -81,8 +81,7 @@ class Bench(hosts.Host):
         self.keep_busy(SNP)
         self.run_on(SNP)
         self.wait_settled()
-        self.nodes = {(int(first, 16) + (1 << 29)) >> 30: int(node) for node, first in re.findall(
-            r"Faking node (\d+) at \[mem (0x\w+)-0x\w+\] \(1024MB\)", self.sh("dmesg"))}
+        self.nodes = self.fake_nodes()
         # The first ones are close to each other and have the ordinary guests, too.
         self.chosen = sorted(self.list("optimized") & set(self.nodes))
         self.start_log()
@@ -120,10 +119,7 @@ class Bench(hosts.Host):
         that an SNP VM will use."""
         for number, core in enumerate(ORDINARY + ISOLATED):
             region = self.chosen[number % REGIONS]
-            self.sh(f"mkfifo -m 600 /tmp/g{core};"
-                    f"taskset {1 << core * THREADS:x} ordinary -n {self.nodes[region]} {region}"
-                    f" forever > /tmp/g{core} & read -r line < /tmp/g{core}; rm /tmp/g{core};"
-                    "[ $line = running ]", timeout=180)
+            self.start_ordinary(region, self.nodes[region], f"taskset {1 << core * THREADS:x}")
 
     def launch(self, regions):
         """An SNP VM with private pages in as many regions, and which they are"""

@@ -52,7 +52,7 @@ class Host(machine.Machine):
         The kernel notifies 'pending' whenever everything that was to spread has
         spread, so this sleeps until there is news.
         """
-        self.sh(f"waitfor {SYSFS}pending 'cd {SYSFS}; {condition}' {timeout} & watcher=$!")
+        self.sh(f"waitfor {SYSFS}pending 'cd {SYSFS}; {condition}' {timeout * machine.SLOWER} & watcher=$!")
 
     def watched(self, timeout=60):
         self.sh("wait $watcher", timeout=timeout)
@@ -108,6 +108,17 @@ class Host(machine.Machine):
         cpus = [core["cpus"][0] for core in self.snp()["cores"]]
         chosen = cpus if cores is None else [cpus[core] for core in cores]
         self.sh("busy " + " ".join(map(str, chosen)))
+
+    def fake_nodes(self):
+        """Region -> the NUMA node that numa=fake=1G made of it."""
+        return {(int(first, 16) + (1 << 29)) >> 30: int(node) for node, first in re.findall(
+            r"Faking node (\d+) at \[mem (0x\w+)-0x\w+\] \(1024MB\)", self.sh("dmesg"))}
+
+    def start_ordinary(self, region, node, how=""):
+        """An ordinary guest, with its memory in a region, that writes all the time."""
+        self.sh(f"mkfifo -m 600 /tmp/ordinary; {how} ordinary -n {node} {region} forever"
+                " > /tmp/ordinary & read -r line < /tmp/ordinary; rm /tmp/ordinary;"
+                "[ $line = running ]", timeout=180)
 
     def start_vm(self, options=""):
         """Start an SNP VM; it is there, with its memory, when this returns."""

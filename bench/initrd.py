@@ -6,10 +6,10 @@ import subprocess
 import machine
 
 
-def add(directory, path, initrd=machine.INITRD):
+def add(directory, path, initrd=None):
     """Write to `path` an initramfs that also has what is in a directory; symbolic
     links are followed."""
-    with open(initrd, "rb") as file, open(path, "wb") as new:
+    with open(initrd or machine.INITRD, "rb") as file, open(path, "wb") as new:
         new.write(file.read())
         new.write(bytes(-new.tell() % 4))	# the kernel wants archives aligned
         new.flush()

@@ -21,6 +21,17 @@ CLANG = ("LLVM=-19",)
 
 FRAGMENT = os.path.join(machine.TOP, "bench", "kernel.config")
 
+# Kernels that look for mistakes: in locking and life times, and where memory is not
+# there; in addresses; in what CPUs do at the same time
+DEBUG = ("CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_ATOMIC_SLEEP=y", "CONFIG_DEBUG_OBJECTS=y",
+         "CONFIG_DEBUG_OBJECTS_WORK=y", "CONFIG_DEBUG_OBJECTS_TIMERS=y", "CONFIG_DEBUG_PREEMPT=y",
+         "CONFIG_DEBUG_OBJECTS_FREE=y", "CONFIG_UBSAN=y", "CONFIG_DEBUG_VM=y",
+         "CONFIG_SLUB_DEBUG=y", "CONFIG_FAULT_INJECTION=y", "CONFIG_FAILSLAB=y",
+         "CONFIG_FAIL_PAGE_ALLOC=y", "CONFIG_FAULT_INJECTION_DEBUG_FS=y")
+KASAN = (*DEBUG, "CONFIG_KASAN=y", "CONFIG_DEBUG_KMEMLEAK=y")
+KCSAN = ("CONFIG_KCSAN=y", "CONFIG_KCSAN_STRICT=y")
+UNDER = {"debug": DEBUG, "kasan": KASAN, "kcsan": KCSAN}
+
 
 def added():
     """File -> the numbers of the lines that the series added to it."""
@@ -97,3 +108,36 @@ class Build:
                 if int(place[2]) in lines.get(path, ()):
                     found.append(line)
         return found
+
+    def test_modules(self):
+        """The initramfs of the tests, with their modules built for this kernel."""
+        root = os.path.join(self.out, "root")
+        shutil.rmtree(root, ignore_errors=True)
+        os.makedirs(os.path.join(root, "tests"))
+        source = os.path.join(machine.TOP, "bench", "kmod")
+        self.make("modules", f"M={source}", f"MO={self.out}/kmod")
+        for module in glob.glob(os.path.join(self.out, "kmod", "*.ko")):
+            shutil.copy(module, os.path.join(root, "tests"))
+        return initrd.add(root, os.path.join(self.out, "initrd"))
+
+
+def debug_kernel():
+    """A kernel with DEBUG; under one that has it, that one."""
+    if os.environ.get("UNDER") in ("debug", "kasan"):
+        return machine.KERNEL
+    build = Build("debug")
+    build.configure(*DEBUG)
+    build.make("bzImage")
+    return build.kernel
+
+
+def test_under(name):
+    """Have all that is booted from here on be a kernel that looks for mistakes."""
+    if name not in UNDER:
+        raise SystemExit(f"rmpopt: UNDER={name} is not one of {' '.join(UNDER)}")
+    print(f"# building the kernel {name}", flush=True)
+    build = Build(name)
+    build.configure(*UNDER[name])
+    build.make("bzImage", "modules")
+    machine.KERNEL, machine.INITRD = build.kernel, build.test_modules()
+    machine.SLOWER = 4

@@ -4,12 +4,14 @@
  * launch commands, with private memory from guest_memfd in several 1GB regions,
  * hold it, and end.  Its vCPU runs once, and finds no memory at the reset vector.
  *
- *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u]
+ *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u] [-f NTH]
  *
  * -r  how many optimized regions the memory is to take away (default 3)
  * -p  private pages in each part of the memory (default 512)
  * -n  the NUMA node to have the memory from; with several, one part from each
  * -u  stop in the middle of the launch instead of finishing it
+ * -f  let the NTH allocation of memory fail that the kernel tries for this VM's
+ *     initialization, and say whether there was one (CONFIG_FAULT_INJECTION)
  *
  * Prints "ready PAGES" when the VM is as asked for.  It then reads standard
  * input: "vm" ends the VM and keeps its memory, "memory" closes the memory,
@@ -143,7 +145,23 @@ static void sev_command(struct vm *vm, uint32_t id, void *data, const char *name
 		err(1, "%s (firmware error %u)", name, cmd.error);
 }
 
-static void create(struct vm *vm)
+/* Make the @nth allocation from here fail.  Returns how many were left to one before. */
+static int fail_nth(int nth)
+{
+	static int fd = -1;
+	char text[16] = "";
+
+	/* To open it allocates, too. */
+	if (fd < 0)
+		fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		err(1, "fail-nth: CONFIG_FAULT_INJECTION is needed");
+	if (dprintf(fd, "%d", nth) < 0)
+		err(1, "fail-nth");
+	return atoi(text);
+}
+
+static void create(struct vm *vm, int fail)
 {
 	struct kvm_create_guest_memfd memory = { .size = vm->pages * PAGE };
 	struct kvm_userspace_memory_region2 slot = {
@@ -165,7 +183,11 @@ static void create(struct vm *vm)
 	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, KVM_X86_SNP_VM);
 	if (vm->fd < 0)
 		err(1, "this host cannot run SNP VMs");
+	if (fail)
+		fail_nth(fail);
 	sev_command(vm, KVM_SEV_INIT2, &init, "INIT2");
+	if (fail)
+		printf("%s\n", fail_nth(0) ? "nothing failed" : "an allocation failed");
 	vm->memory = ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &memory);
 	if (vm->memory < 0)
 		err(1, "guest_memfd");
@@ -251,13 +273,13 @@ static void end_vm(struct vm *vm)
 
 int main(int argc, char **argv)
 {
-	int regions = 3, pages = 512;
+	int regions = 3, pages = 512, fail = 0;
 	bool finish = true;
 	struct vm vm = {};
 	char line[32];
 	int option;
 
-	while ((option = getopt(argc, argv, "r:p:n:u")) != -1) {
+	while ((option = getopt(argc, argv, "r:p:n:uf:")) != -1) {
 		switch (option) {
 		case 'r':
 			regions = atoi(optarg);
@@ -271,8 +293,11 @@ int main(int argc, char **argv)
 		case 'u':
 			finish = false;
 			break;
+		case 'f':
+			fail = atoi(optarg);
+			break;
 		default:
-			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u]");
+			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u] [-f NTH]");
 		}
 	}
 	if (regions < 1 || regions > PARTS || pages < 1)
@@ -280,7 +305,7 @@ int main(int argc, char **argv)
 
 	vm.part = pages;
 	vm.pages = vm.part * PARTS;
-	create(&vm);
+	create(&vm, fail);
 	launch(&vm, regions, finish);
 	printf("ready %lu\n", vm.launched);
 	fflush(stdout);

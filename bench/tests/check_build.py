@@ -25,9 +25,6 @@ CONFIGURATIONS = {
     "i386": ("CONFIG_64BIT=n",),
 }
 
-DEBUG = ("CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_ATOMIC_SLEEP=y", "CONFIG_DEBUG_OBJECTS=y",
-         "CONFIG_DEBUG_OBJECTS_WORK=y", "CONFIG_DEBUG_OBJECTS_TIMERS=y", "CONFIG_DEBUG_PREEMPT=y",
-         "CONFIG_DEBUG_OBJECTS_FREE=y", "CONFIG_UBSAN=y", "CONFIG_DEBUG_VM=y")
 
 
 class TestConfigurations(unittest.TestCase):
@@ -63,10 +60,7 @@ class TestDebug(test_series.TestSeries):
 
     @classmethod
     def setUpClass(cls, log=""):
-        build = kbuild.Build("debug")
-        build.configure(*DEBUG)
-        build.make("bzImage")
-        cls.options = {"kernel": build.kernel}
+        cls.options = {"kernel": kbuild.debug_kernel()}
         super().setUpClass(log)
 
 

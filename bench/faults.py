@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What becomes of an SNP VM when the hardware refuses something, once."""
+
+import collections
+import re
+
+Fault = collections.namedtuple("Fault", "name device settings")
+
+# The firmware's commands in a VM's life
+COMMANDS = {"SNP_GCTX_CREATE": 0x93, "SNP_LAUNCH_START": 0xa0, "SNP_ACTIVATE": 0x91,
+            "SNP_DF_FLUSH": 0x84, "SNP_LAUNCH_UPDATE": 0xa1, "SNP_LAUNCH_FINISH": 0xa2,
+            "SNP_DECOMMISSION": 0x90, "SNP_PAGE_RECLAIM": 0xc7}
+# What RMPUPDATE can say (APM vol. 3), and when: there are about 40 in the life of a VM of
+# 16 pages, of which the first half makes pages private, the second shared.  There is no
+# FAIL_INUSE for the second half: Linux frees a page of guest_memfd that it cannot make
+# shared, and falls into it later, with the series or without.
+REFUSALS = {"FAIL_INUSE": (3, (1, 2, 5, 9, 13, 17)),
+            "FAIL_OVERLAP": (4, (1, 9, 17, 18, 19, 20, 27, 36))}
+VM = "snpvm -n 0,0 -p 8"
+
+
+def faults():
+    for name, command in COMMANDS.items():
+        yield Fault(name, "peripheral/psp", {"fail-cmd": command, "fail-status": 0x17,
+                                             "fail-nth": 1})
+    for name, (status, when) in REFUSALS.items():
+        for nth in when:
+            yield Fault(f"{name} by RMPUPDATE {nth}", "", {
+                "snp-rmpupdate-fail-status": status, "snp-rmpupdate-fail-nth": nth})
+
+
+def arrange(host, device, settings):
+    for name, value in settings.items():
+        host.query("qom-set", path=f"/machine/{device}".rstrip("/"), property=name, value=value)
+
+
+def _said(console):
+    """What the kernel said of it, without what differs from boot to boot."""
+    lines = re.findall(r"^\[ *[\d.]+\] .*?(SEV.*|ccp .*|WARNING: \S+)", console, re.M)
+    return [re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{5,}\b|\d+", "N", line) for line in lines
+            if "entr" not in line and not re.search(r"PFN: .*\[", line)]
+
+
+def fate(host, fault):
+    """How the VM ended, its VMM's words, and the kernel's."""
+    arrange(host, fault.device, fault.settings)
+    before = len(host.console())
+    status, words = host.sh(f"echo end | {VM} 2>&1", timeout=120, check=False)
+    # One that was not needed must not hit the next VM.
+    arrange(host, fault.device, {name: 0 for name in fault.settings if name.endswith("nth")})
+    # The console may be some lines behind.
+    host.sh(f"echo '<5>after {fault.name}' > /dev/kmsg; sleep 0.2")
+    return status, words, _said(host.console()[before:])

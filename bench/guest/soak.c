@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * soak - SNP VMs of random sizes that end in random ways, several at a time,
+ * while RMPOPT is switched off and on and CPUs go and come.
+ *
+ *   soak [-n VMS | -m MINUTES] [-j AT_ONCE] [-s SEED] [-q]
+ *
+ * -n  how many VMs there are to be (default 40)
+ * -m  or for how long there are to be new ones
+ * -j  how many at a time (default 4)
+ * -s  what all that is random comes from (default: the time); it is printed
+ * -q  leave RMPOPT and the CPUs alone
+ *
+ * Each VM is a snpvm with two parts of memory from two random NUMA nodes. Ends
+ * with what was done, how often; or with an error if a VM did not live as it
+ * should. The knob is "on", the mode "lazy" and each CPU online in the end.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGES		200	/* in a part, at most */
+#define CONTROL		"/sys/devices/system/cpu/rmpopt/control"
+#define MODE		"/sys/devices/system/cpu/rmpopt/mode"
+#define LAUNCH_MS	120000	/* what takes longer hangs */
+#define KILL_MS		1500	/* within the time that a launch takes */
+
+enum ending { EXIT, KILLED, KILLED_IN_LAUNCH, UNFINISHED, VM_FIRST, MEMORY_FIRST, PASSED, ENDINGS };
+static const char * const names[] = {
+	[EXIT]			= "exit",
+	[KILLED]		= "killed",
+	[KILLED_IN_LAUNCH]	= "killed in the launch",
+	[UNFINISHED]		= "unfinished",
+	[VM_FIRST]		= "VM first",
+	[MEMORY_FIRST]		= "memory first",
+	[PASSED]		= "memory in another process",
+};
+
+enum act { OFF_ON, EAGER, CPU_GOES, READ_TABLE, ACTS };
+static const char * const acts[] = {
+	[OFF_ON]	= "off and on",
+	[EAGER]		= "eager for a while",
+	[CPU_GOES]	= "a CPU goes and comes",
+	[READ_TABLE]	= "a core is asked",
+};
+
+/* How often what was done, by any process */
+static struct {
+	unsigned int endings[ENDINGS], acts[ACTS];
+} *done;
+
+static unsigned int random_below(unsigned int limit)
+{
+	return lrand48() % limit;
+}
+
+static void sleep_ms(unsigned int ms)
+{
+	usleep(ms * 1000);
+}
+
+static unsigned int count(const char *pattern)
+{
+	unsigned int found = 0;
+	glob_t paths;
+
+	if (!glob(pattern, 0, NULL, &paths)) {
+		found = paths.gl_pathc;
+		globfree(&paths);
+	}
+	return found;
+}
+
+static void put(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY);
+
+	/* It is the kernel's to say no, for example to the last CPU's end. */
+	if (fd < 0 || (write(fd, value, strlen(value)) < 0 && errno != EBUSY))
+		err(1, "%s to %s", value, path);
+	close(fd);
+}
+
+/* ---- one VM ---- */
+
+struct vm {
+	pid_t pid;
+	int in, out;
+};
+
+static void start(struct vm *vm, bool finish)
+{
+	unsigned int nodes = count("/sys/devices/system/node/node[0-9]*");
+	char node[32], pages[16];
+	int in[2], out[2];
+
+	snprintf(node, sizeof(node), "%u,%u", random_below(nodes), random_below(nodes));
+	snprintf(pages, sizeof(pages), "%u", 1 + random_below(PAGES));
+	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
+		err(1, "pipe");
+	vm->pid = fork();
+	if (vm->pid < 0)
+		err(1, "fork");
+	if (!vm->pid) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		execlp("snpvm", "snpvm", "-n", node, "-p", pages, finish ? NULL : "-u", NULL);
+		err(1, "snpvm");
+	}
+	close(in[0]);
+	close(out[1]);
+	vm->in = in[1];
+	vm->out = out[0];
+}
+
+/* Wait for a line that begins with @word. */
+static void expect(struct vm *vm, const char *word)
+{
+	struct pollfd out = { .fd = vm->out, .events = POLLIN };
+	char line[64] = "";
+
+	if (poll(&out, 1, LAUNCH_MS) != 1)
+		errx(1, "the VM of process %d hangs: no '%s'", vm->pid, word);
+	if (read(vm->out, line, sizeof(line) - 1) <= 0 || strncmp(line, word, strlen(word)))
+		errx(1, "the VM of process %d said '%s', not '%s'", vm->pid, line, word);
+}
+
+static void tell(struct vm *vm, const char *line)
+{
+	if (write(vm->in, line, strlen(line)) < 0)
+		err(1, "the VM of process %d is gone", vm->pid);
+}
+
+/* Have its memory here, too. */
+static int take_memory(struct vm *vm)
+{
+	char path[64], link[PATH_MAX];
+	int pidfd, fd;
+
+	pidfd = syscall(SYS_pidfd_open, vm->pid, 0);
+	for (fd = 3; fd < 32; fd++) {
+		ssize_t length;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", vm->pid, fd);
+		length = readlink(path, link, sizeof(link) - 1);
+		if (length > 0 && memmem(link, length, "gmem", 4)) {
+			fd = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+			close(pidfd);
+			if (fd < 0)
+				err(1, "pidfd_getfd");
+			return fd;
+		}
+	}
+	errx(1, "the VM of process %d has no guest_memfd", vm->pid);
+}
+
+static void reap(struct vm *vm, bool killed)
+{
+	int status;
+
+	if (waitpid(vm->pid, &status, 0) != vm->pid ||
+	    (killed ? !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL : status != 0))
+		errx(1, "the VM of process %d ended with status 0x%x", vm->pid, status);
+}
+
+static void one_vm(void)
+{
+	enum ending ending = random_below(ENDINGS);
+	int memory = -1;
+	struct vm vm;
+
+	start(&vm, ending != UNFINISHED);
+	if (ending == KILLED_IN_LAUNCH) {
+		sleep_ms(random_below(KILL_MS));
+	} else {
+		expect(&vm, "ready");
+		sleep_ms(random_below(500));
+	}
+
+	switch (ending) {
+	case KILLED:
+	case KILLED_IN_LAUNCH:
+		kill(vm.pid, SIGKILL);
+		break;
+	case VM_FIRST:
+		tell(&vm, "vm\n");
+		expect(&vm, "ended vm");
+		sleep_ms(random_below(300));
+		tell(&vm, "memory\n");
+		expect(&vm, "ended memory");
+		break;
+	case MEMORY_FIRST:
+		tell(&vm, "memory\n");
+		expect(&vm, "ended memory");
+		sleep_ms(random_below(300));
+		tell(&vm, "vm\n");
+		expect(&vm, "ended vm");
+		break;
+	case PASSED:
+		memory = take_memory(&vm);
+		break;
+	default:
+		break;
+	}
+	if (ending != KILLED && ending != KILLED_IN_LAUNCH)
+		tell(&vm, "end\n");
+	reap(&vm, ending == KILLED || ending == KILLED_IN_LAUNCH);
+	if (memory >= 0) {
+		sleep_ms(random_below(500));
+		close(memory);
+	}
+	__atomic_add_fetch(&done->endings[ending], 1, __ATOMIC_RELAXED);
+}
+
+/* ---- disturbances ---- */
+
+static volatile sig_atomic_t stop;
+
+static void on_term(int signal)
+{
+	(void)signal;
+	stop = 1;
+}
+
+static void disturb_once(unsigned int cpus)
+{
+	unsigned int cpu = 1 + random_below(cpus - 1);
+	enum act act = random_below(ACTS);
+	char path[96], buffer[4096];
+	int fd;
+
+	switch (act) {
+	case OFF_ON:
+		put(CONTROL, "off");
+		sleep_ms(random_below(100));
+		put(CONTROL, "on");
+		break;
+	case EAGER:
+		put(MODE, "eager");
+		sleep_ms(random_below(500));
+		put(MODE, "lazy");
+		break;
+	case CPU_GOES:
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", cpu);
+		put(path, "0");
+		sleep_ms(random_below(300));
+		put(path, "1");
+		break;
+	case READ_TABLE:
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/rmpopt/regions", cpu);
+		fd = open(path, O_RDONLY);
+		if (fd < 0 || read(fd, buffer, sizeof(buffer)) < 0)
+			err(1, "%s", path);
+		close(fd);
+		break;
+	default:
+		break;
+	}
+	done->acts[act]++;
+	sleep_ms(random_below(200));
+}
+
+static pid_t disturb(long seed)
+{
+	unsigned int cpus = sysconf(_SC_NPROCESSORS_CONF);
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	signal(SIGTERM, on_term);
+	srand48(seed);
+	while (!stop && cpus > 1)
+		disturb_once(cpus);
+	exit(0);
+}
+
+/* ---- all of it ---- */
+
+static void report(const char *what, const char * const *name, const unsigned int *times, int nr)
+{
+	int i;
+
+	printf("%s:", what);
+	for (i = 0; i < nr; i++)
+		printf("%s %u %s", i ? "," : "", times[i], name[i]);
+	printf("\n");
+}
+
+/* Wait for any process of ours; it must have ended well. */
+static void wait_for_one(void)
+{
+	int status;
+
+	if (wait(&status) < 0 || status)
+		errx(1, "something failed, see above (status 0x%x)", status);
+}
+
+static void run(unsigned int vms, unsigned int minutes, unsigned int at_once, long seed)
+{
+	time_t end = time(NULL) + minutes * 60;
+	unsigned int running = 0, i;
+
+	for (i = 0; minutes ? time(NULL) < end : i < vms; i++) {
+		if (running == at_once) {
+			wait_for_one();
+			running--;
+		}
+		running++;
+		switch (fork()) {
+		case -1:
+			err(1, "fork");
+		case 0:
+			srand48(seed + i);
+			one_vm();
+			exit(0);
+		}
+	}
+	while (running--)
+		wait_for_one();
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int vms = 40, minutes = 0, at_once = 4;
+	long seed = time(NULL);
+	bool quiet = false;
+	pid_t other = 0;
+	int option;
+
+	while ((option = getopt(argc, argv, "n:m:j:s:q")) != -1) {
+		switch (option) {
+		case 'n':
+			vms = atoi(optarg);
+			break;
+		case 'm':
+			minutes = atoi(optarg);
+			break;
+		case 'j':
+			at_once = atoi(optarg);
+			break;
+		case 's':
+			seed = atol(optarg);
+			break;
+		case 'q':
+			quiet = true;
+			break;
+		default:
+			errx(2, "usage: soak [-n VMS | -m MINUTES] [-j AT_ONCE] [-s SEED] [-q]");
+		}
+	}
+	if (!vms || !at_once)
+		errx(2, "VMS and AT_ONCE must be at least 1");
+
+	signal(SIGPIPE, SIG_IGN);
+	done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (done == MAP_FAILED)
+		err(1, "memory");
+	printf("seed %ld\n", seed);
+	fflush(stdout);
+
+	if (!quiet)
+		other = disturb(seed);
+	run(vms, minutes, at_once, seed + 1);
+	if (other > 0) {
+		kill(other, SIGTERM);
+		wait_for_one();
+	}
+	report("ends", names, done->endings, ENDINGS);
+	if (!quiet)
+		report("meanwhile", acts, done->acts, ACTS);
+	return 0;
+}

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A host under load: SNP VMs come and go in all ways at once, beside ordinary guests,
+while RMPOPT is switched off and on and CPUs go and come."""
+
+import re
+
+import machine
+
+# A NUMA node for each GB, so that a VM's memory comes from random regions
+OPTIONS = {"cores": 4, "threads": 2, "mem": "8G", "append": "numa=fake=1G"}
+
+
+def slabs(host):
+    """Objects of the kernel in use, by the kind; {} if this kernel does not tell."""
+    text = host.sh("echo 3 > /proc/sys/vm/drop_caches; cat /proc/slabinfo 2>/dev/null || true")
+    return {name: int(used) for name, used in re.findall(r"^(\S+) +(\d+) +\d+ ", text, re.M)}
+
+
+def memory(host):
+    """Free memory in MB, when the caches were dropped."""
+    text = host.sh("echo 3 > /proc/sys/vm/drop_caches; cat /proc/meminfo")
+    return int(re.search(r"MemFree: +(\d+)", text)[1]) // 1024
+
+
+def leaks(host):
+    """What kmemleak found; '' if nothing, or if this kernel does not look."""
+    path = "/sys/kernel/debug/kmemleak"
+    return host.sh(f"[ ! -e {path} ] || {{ echo scan > {path}; sleep 6; echo scan > {path};"
+                   f"cat {path}; }}", timeout=900)
+
+
+def run(host, amount, seed=None):
+    """Have `amount` of VMs, "-n VMS" or "-m MINUTES" for soak. Returns what it reports."""
+    with_seed = f"-s {seed}" if seed is not None else ""
+    return host.sh(f"soak {amount} {with_seed} 2>&1", timeout=86400)
+
+
+def ordinary(host, guests=2):
+    """Guests that write all the time, until the host ends, where there are fake nodes."""
+    for region, node in sorted(host.fake_nodes().items())[1:1 + guests]:
+        host.start_ordinary(region, node)
+
+
+def vms(report):
+    """How many VMs there were."""
+    return sum(map(int, re.findall(r"(\d+) ", re.search(r"^ends: (.*)$", report, re.M)[1])))
+
+
+def expected(host):
+    """The regions to be optimized now, as sysfs has them."""
+    return machine.ranges(host.list("regions") - set(host.snp()["closed"]))
