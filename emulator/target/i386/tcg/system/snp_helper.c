@@ -127,6 +127,16 @@ static void rmpread(CPUX86State *env, uintptr_t ra)
     set_status(env, e == RMP_NONE ? FAIL_INPUT : SUCCESS);
 }
 
+#define RMPOPT_BYTES    4
+
+/* Let the other CPUs flush this one's TLB meanwhile, that is, let them go on. */
+static void stand_still(CPUState *cs, unsigned long us)
+{
+    cpu_exec_end(cs);
+    g_usleep(us);
+    cpu_exec_start(cs);
+}
+
 /*
  * #UD when the core's RMPOPT_BASE is not enabled is from the vendor.  #GP for
  * an address that is not 1GB aligned and for an unknown function are guesses.
@@ -142,15 +152,19 @@ static void rmpopt(CPUX86State *env, uintptr_t ra)
         raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
     }
     if (delay) {
-        g_usleep(delay / 2);
+        cpu_restore_state(env_cpu(env), ra);
+        stand_still(env_cpu(env), delay / 2);
     }
     optimized = snp_rmpopt(env->snp->core, spa, function == 0);
-    if (delay) {
-        g_usleep(delay - delay / 2);
-    }
     trace_snp_rmpopt(env_cpu(env)->cpu_index, spa, function, optimized);
     env->cc_src = (cpu_cc_compute_all(env) & ~CC_C) | (optimized ? CC_C : 0);
     env->cc_op = CC_OP_EFLAGS;
+    if (delay) {
+        stand_still(env_cpu(env), delay - delay / 2);
+        /* The translation may be gone, so do not return into it. */
+        env->eip += RMPOPT_BYTES;
+        cpu_loop_exit(env_cpu(env));
+    }
 }
 
 /*
