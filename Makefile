@@ -39,6 +39,10 @@ check: guest-stack emulator
 soak: initrd emulator
 	@$(S)/test --soak $(TESTS)
 
+## fuzz: the emulator's own files, by libFuzzer; [MINUTES=1] for each of two harnesses
+fuzz: emulator
+	@$(S)/fuzz
+
 ## guest: boot Debian as an SNP guest, by Debian's own QEMU and OVMF, and have it
 ##        report; [VCPUS=1 HOST=ours], HOST=stock for Debian's own host kernel
 guest: guest-stack emulator
@@ -129,5 +133,5 @@ help:
 	@echo "RMPOPT_CACHE=dir moves the cache; SETUP=no installs no packages."
 
 .NOTPARALLEL:
-.PHONY: run test check soak bench boot tree save series linux-tree qemu-tree kernel emulator selftests \
+.PHONY: run test check soak fuzz bench boot tree save series linux-tree qemu-tree kernel emulator selftests \
 	initrd guest guest-stack kvm-selftests setup paths clean distclean help

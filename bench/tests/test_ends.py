@@ -5,10 +5,14 @@ import os
 import tempfile
 import unittest
 
+import faults
 import host as hosts
 import initrd
 import machine
 from tests import case
+
+# RMPOPTs, so that work is pending
+SLOW, FAST = {"snp-rmpopt-delay": 300000}, {"snp-rmpopt-delay": 0}
 
 
 class TestKexec(case.HostCase):
@@ -31,7 +35,12 @@ class TestKexec(case.HostCase):
 
     def test_kexec(self):
         self.check_vm_life()
+        # While a leader still works
+        faults.arrange(self.host, "", SLOW)
+        self.start_vm().end()
+        self.assertGreater(self.host.number("pending"), 0)
         self.kexec("second")
+        faults.arrange(self.host, "", FAST)
         self.assertIn("second", self.host.sh("cat /proc/cmdline"))
         self.host.keep_busy()
         self.host.wait_settled()
@@ -46,6 +55,11 @@ class TestPanic(unittest.TestCase):
         with hosts.Host("test_ends.TestPanic") as host:
             host.wait_settled()
             host.start_vm()
+            # One more, whose leader still works
+            vm = host.start_vm()
+            faults.arrange(host, "", SLOW)
+            vm.end()
+            self.assertGreater(host.number("pending"), 0)
             host.serial.sendall(b"echo c > /proc/sysrq-trigger\n")
             self.assertEqual(host.wait(60), 0)
             _, panic, after = host.console().partition("Kernel panic - not syncing")
