@@ -64,6 +64,9 @@ void fuzz_snp_enable(void);
 /* What software writes with a CPU: does not happen if the RMP denies it */
 void fuzz_host_write(hwaddr spa, const void *buf, hwaddr len);
 
+/* The operation of both harnesses that does so, with any bytes */
+void fuzz_op_write(Fuzz *f);
+
 /*
  * fuzz_cpu: that the RMP denies a CPU the write to a page, and a page fault of
  * it, which does not return

@@ -37,6 +37,15 @@ static void put(hwaddr spa, uint64_t val, unsigned size)
     fuzz_write(spa, buf, size);
 }
 
+/* As software does it */
+static void host_put(hwaddr spa, uint64_t val, unsigned size)
+{
+    uint8_t buf[8];
+
+    stq_le_p(buf, val);
+    fuzz_host_write(spa, buf, size);
+}
+
 #define VMCB_PUT(page, field, val) \
     put((page) + offsetof(struct vmcb, field), (val), \
         sizeof(((struct vmcb *)0)->field))
@@ -137,31 +146,17 @@ static void op_regs(Fuzz *f)
     env->regs[how % 16] = fuzz_value(f);
 }
 
-/* The page tables are the identity: memory is the view of who writes. */
-static void op_write(Fuzz *f)
-{
-    hwaddr spa = fuzz_addr(f);
-    uint8_t buf[64];
-    size_t n = fuzz_num(f, 1) % sizeof(buf);
-
-    fuzz_bytes(f, buf, n);
-    fuzz_host_write(spa, buf, n);
-}
-
 /* A field of the VMCB or of the VMSA for SEV-ES */
 static void op_vmcb(Fuzz *f)
 {
     unsigned at = fuzz_num(f, 2), size = 1 << at % 4;
-    uint8_t buf[8];
+    uint64_t val = fuzz_value(f);
 
-    stq_le_p(buf, fuzz_value(f));
     at = at / 4 * 2;
     if (at >= 0x1000) {
-        at = at % (SNP_4K_SIZE - sizeof(buf));
-        fuzz_host_write(VMSA + at, buf, size);
+        host_put(VMSA + at % (SNP_4K_SIZE - sizeof(val)), val, size);
     } else {
-        at = MIN(at, SNP_4K_SIZE - sizeof(buf));
-        fuzz_host_write(VMCB + at, buf, size);
+        host_put(VMCB + MIN(at, SNP_4K_SIZE - sizeof(val)), val, size);
     }
 }
 
@@ -169,26 +164,22 @@ static void op_vmcb(Fuzz *f)
 static void op_guest_kind(Fuzz *f)
 {
     unsigned how = fuzz_num(f, 1);
-    uint8_t buf[8];
 
-    stq_le_p(buf, how % 16);
-    fuzz_host_write(VMCB + offsetof(struct vmcb, control.nested_ctl), buf, 8);
-    stq_le_p(buf, how & BIT(4) ? ES_ASID : how & BIT(5) ? SNP_ASID : 100);
-    fuzz_host_write(VMCB + offsetof(struct vmcb, control.asid), buf, 4);
-    stq_le_p(buf, how & BIT(6) ? VMSA : SNP_VMSA);
-    fuzz_host_write(VMCB + offsetof(struct vmcb, control.vmsa_pa), buf, 8);
+    host_put(VMCB + offsetof(struct vmcb, control.nested_ctl), how % 16, 8);
+    host_put(VMCB + offsetof(struct vmcb, control.asid),
+             how & BIT(4) ? ES_ASID : how & BIT(5) ? SNP_ASID : 100, 4);
+    host_put(VMCB + offsetof(struct vmcb, control.vmsa_pa),
+             how & BIT(6) ? VMSA : SNP_VMSA, 8);
 }
 
 /* An event for VMRUN to inject */
 static void op_event(Fuzz *f)
 {
-    uint8_t buf[8];
+    uint64_t event = SVM_EVTINJ_VALID | fuzz_num(f, 2);
 
-    stq_le_p(buf, SVM_EVTINJ_VALID | fuzz_num(f, 2) |
-             (uint64_t)fuzz_num(f, 1) << 32);
-    fuzz_host_write(VMCB + offsetof(struct vmcb, control.event_inj), buf, 8);
-    stq_le_p(buf, fuzz_value(f));
-    fuzz_host_write(VMCB + offsetof(struct vmcb, control.next_rip), buf, 8);
+    event |= fuzz_num(f, 1) << 32;
+    host_put(VMCB + offsetof(struct vmcb, control.event_inj), event, 8);
+    host_put(VMCB + offsetof(struct vmcb, control.next_rip), fuzz_value(f), 8);
 }
 
 static void op_insn(Fuzz *f)
@@ -450,7 +441,7 @@ static void op_mode(Fuzz *f)
 }
 
 static void (*const ops[])(Fuzz *f) = {
-    op_switch, op_regs, op_write, op_vmcb, op_guest_kind, op_insn,
+    op_switch, op_regs, fuzz_op_write, op_vmcb, op_guest_kind, op_insn,
     op_rmpupdate, op_rmpopt, op_msr, op_hsave, op_svm, op_intercept,
     op_exception, op_npf, op_access, op_firmware, op_mode, op_event,
 };

@@ -137,16 +137,6 @@ static void op_command(Fuzz *f)
     }
 }
 
-static void op_write(Fuzz *f)
-{
-    hwaddr spa = fuzz_addr(f);
-    uint8_t buf[64];
-    size_t n = fuzz_num(f, 1) % sizeof(buf);
-
-    fuzz_bytes(f, buf, n);
-    fuzz_host_write(spa, buf, n);
-}
-
 /* What of an entry RMPUPDATE sets */
 static uint64_t make_entry(Fuzz *f)
 {
@@ -263,7 +253,7 @@ static void op_machine(Fuzz *f)
 }
 
 static void (*const ops[])(Fuzz *f) = {
-    op_command, op_write, op_rmpupdate, op_rmpopt, op_rmpopt_base, op_psmash,
+    op_command, fuzz_op_write, op_rmpupdate, op_rmpopt, op_rmpopt_base, op_psmash,
     op_guest, op_show, op_iommu, op_register, op_machine,
 };
 

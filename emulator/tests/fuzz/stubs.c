@@ -323,6 +323,16 @@ void fuzz_host_write(hwaddr spa, const void *buf, hwaddr len)
     }
 }
 
+void fuzz_op_write(Fuzz *f)
+{
+    hwaddr spa = fuzz_addr(f);
+    uint8_t buf[64];
+    size_t n = fuzz_num(f, 1) % sizeof(buf);
+
+    fuzz_bytes(f, buf, n);
+    fuzz_host_write(spa, buf, n);
+}
+
 bool fuzz_rmpupdate(hwaddr spa, uint64_t entry)
 {
     hwaddr size = entry & RMP_2M ? SNP_2M_SIZE : SNP_4K_SIZE;
