@@ -34,6 +34,11 @@ def arrange(host, device, settings):
         host.query("qom-set", path=f"/machine/{device}".rstrip("/"), property=name, value=value)
 
 
+def slow_rmpopt(host, microseconds):
+    """Have each RMPOPT take so much longer."""
+    arrange(host, "", {"snp-rmpopt-delay": microseconds})
+
+
 def _said(console):
     """What the kernel said of it, without what differs from boot to boot."""
     lines = re.findall(r"^\[ *[\d.]+\] .*?(SEV.*|ccp .*|WARNING: \S+)", console, re.M)

@@ -66,7 +66,7 @@ class Host(machine.Machine):
         regions that the firmware had pages in while it was started: they come back
         about a second later."""
         self.wait_for('[ $(cat settle_us) != 0 ] && [ $(cat pending) = 0 ]')
-        self.wait_optimized(machine.ranges(self.list("regions") - set(self.snp()["closed"])))
+        self.wait_all_optimized()
 
     def watch_optimized(self, regions):
         """Begin to wait until just these regions, a list as sysfs has it, are
@@ -76,6 +76,13 @@ class Host(machine.Machine):
     def wait_optimized(self, regions):
         self.watch_optimized(regions)
         self.watched()
+
+    def all_regions(self):
+        """The regions that can be optimized: those without an assigned page."""
+        return self.list("regions") - set(self.snp()["closed"])
+
+    def wait_all_optimized(self):
+        self.wait_optimized(machine.ranges(self.all_regions()))
 
     def tables(self):
         """The RMPOPT table of each core, as the emulated hardware has it."""

@@ -121,14 +121,18 @@ class Build:
         return initrd.add(root, os.path.join(self.out, "initrd"))
 
 
+def _build_under(name):
+    build = Build(name)
+    build.configure(*UNDER[name])
+    build.make("bzImage", "modules")
+    return build
+
+
 def debug_kernel():
     """A kernel with DEBUG; under one that has it, that one."""
     if os.environ.get("UNDER") in ("debug", "kasan"):
         return machine.KERNEL
-    build = Build("debug")
-    build.configure(*DEBUG)
-    build.make("bzImage")
-    return build.kernel
+    return _build_under("debug").kernel
 
 
 def test_under(name):
@@ -136,8 +140,6 @@ def test_under(name):
     if name not in UNDER:
         raise SystemExit(f"rmpopt: UNDER={name} is not one of {' '.join(UNDER)}")
     print(f"# building the kernel {name}", flush=True)
-    build = Build(name)
-    build.configure(*UNDER[name])
-    build.make("bzImage", "modules")
+    build = _build_under(name)
     machine.KERNEL, machine.INITRD = build.kernel, build.test_modules()
     machine.SLOWER = 4

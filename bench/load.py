@@ -4,8 +4,6 @@ while RMPOPT is switched off and on and CPUs go and come."""
 
 import re
 
-import machine
-
 # A NUMA node for each GB, so that a VM's memory comes from random regions
 OPTIONS = {"cores": 4, "threads": 2, "mem": "8G", "append": "numa=fake=1G"}
 
@@ -33,10 +31,9 @@ def leaks(host):
                    f"echo scan > {KMEMLEAK}; cat {KMEMLEAK}; }}", timeout=900)
 
 
-def run(host, amount, seed=None):
-    """Have `amount` of VMs, "-n VMS" or "-m MINUTES" for soak. Returns what it reports."""
-    with_seed = f"-s {seed}" if seed is not None else ""
-    return host.sh(f"soak {amount} {with_seed} 2>&1", timeout=86400)
+def run(host, options):
+    """Run soak. Returns what it reports."""
+    return host.sh(f"soak {options} 2>&1", timeout=86400)
 
 
 def ordinary(host, guests=2):
@@ -48,8 +45,3 @@ def ordinary(host, guests=2):
 def vms(report):
     """How many VMs there were."""
     return sum(map(int, re.findall(r"(\d+) ", re.search(r"^ends: (.*)$", report, re.M)[1])))
-
-
-def expected(host):
-    """The regions to be optimized now, as sysfs has them."""
-    return machine.ranges(host.list("regions") - set(host.snp()["closed"]))

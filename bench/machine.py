@@ -96,8 +96,9 @@ class Machine:
         self.dir = os.path.join(tempfile.gettempdir(), f"rmpopt.{os.getpid()}.{id(self):x}")
         self.process = self.qmp = self.serial = None
         self.seen = 0
-        self.command = self._command(kernel or KERNEL, initrd or INITRD, append, stdio, qemu, hardware(
-            cores, threads, nodes, mem, cpu, machine, far, snp))
+        self.command = self._command(
+            kernel or KERNEL, initrd or INITRD, append, stdio, qemu,
+            hardware(cores, threads, nodes, mem, cpu, machine, far, snp))
         self.command += qemu_args
 
     def _command(self, kernel, initrd, append, stdio, qemu, arguments):

@@ -145,6 +145,17 @@ static void tell(struct vm *vm, const char *line)
 		err(1, "the VM of process %d is gone", vm->pid);
 }
 
+/* Have it end its "vm" or its "memory". */
+static void end_part(struct vm *vm, const char *what)
+{
+	char line[16];
+
+	snprintf(line, sizeof(line), "%s\n", what);
+	tell(vm, line);
+	snprintf(line, sizeof(line), "ended %s", what);
+	expect(vm, line);
+}
+
 /* Have its memory here, too. */
 static int take_memory(struct vm *vm)
 {
@@ -180,6 +191,7 @@ static void reap(struct vm *vm, bool killed)
 static void one_vm(void)
 {
 	enum ending ending = random_below(ENDINGS);
+	bool killed = ending == KILLED || ending == KILLED_IN_LAUNCH;
 	int memory = -1;
 	struct vm vm;
 
@@ -197,18 +209,14 @@ static void one_vm(void)
 		kill(vm.pid, SIGKILL);
 		break;
 	case VM_FIRST:
-		tell(&vm, "vm\n");
-		expect(&vm, "ended vm");
+		end_part(&vm, "vm");
 		sleep_ms(random_below(300));
-		tell(&vm, "memory\n");
-		expect(&vm, "ended memory");
+		end_part(&vm, "memory");
 		break;
 	case MEMORY_FIRST:
-		tell(&vm, "memory\n");
-		expect(&vm, "ended memory");
+		end_part(&vm, "memory");
 		sleep_ms(random_below(300));
-		tell(&vm, "vm\n");
-		expect(&vm, "ended vm");
+		end_part(&vm, "vm");
 		break;
 	case PASSED:
 		memory = take_memory(&vm);
@@ -216,9 +224,9 @@ static void one_vm(void)
 	default:
 		break;
 	}
-	if (ending != KILLED && ending != KILLED_IN_LAUNCH)
+	if (!killed)
 		tell(&vm, "end\n");
-	reap(&vm, ending == KILLED || ending == KILLED_IN_LAUNCH);
+	reap(&vm, killed);
 	if (memory >= 0) {
 		sleep_ms(random_below(500));
 		close(memory);

@@ -62,14 +62,18 @@ class HostCase(unittest.TestCase):
         self.assertRegex(self.host.console(), pattern)
 
     def all_regions(self):
-        """The regions that can be optimized: those without an assigned page."""
-        return self.host.list("regions") - set(self.host.snp()["closed"])
+        return self.host.all_regions()
 
     def assertAllOptimized(self, but=()):
         """Every core has every region that it can have, but those of a VM."""
         present, regions = self.host.list("regions"), self.all_regions() - set(but)
         for core, (table, window) in enumerate(zip(self.host.tables(), self.host.windows())):
             self.assertEqual(table & present, regions & window, f"core {core}")
+
+    def wait_all_optimized(self):
+        """Every core gets every region that can be optimized now."""
+        self.host.wait_all_optimized()
+        self.assertAllOptimized()
 
     def start_vm(self, options=""):
         """A VM that ends with the test, if the test does not end it."""

@@ -8,7 +8,6 @@ import unittest
 import faults
 import host as hosts
 import kbuild
-import load
 import machine
 from tests import case
 from tests.trees import base, git
@@ -68,8 +67,7 @@ class TestAllocations(case.HostCase):
         for line in self.host.splats():
             self.assertRegex(line, "Call Trace:|page allocation failure")
         self.host.wait_for("[ $(cat pending) = 0 ]")
-        self.host.wait_optimized(load.expected(self.host))
-        self.assertAllOptimized()
+        self.wait_all_optimized()
         self.notes.append(f"{nth - 1} allocations, {failed} failures")
         return nth - 1, failed
 

@@ -11,8 +11,7 @@ import initrd
 import machine
 from tests import case
 
-# RMPOPTs, so that work is pending
-SLOW, FAST = {"snp-rmpopt-delay": 300000}, {"snp-rmpopt-delay": 0}
+SLOW = 300000		# microseconds of an RMPOPT, so that work is pending
 
 
 class TestKexec(case.HostCase):
@@ -36,11 +35,11 @@ class TestKexec(case.HostCase):
     def test_kexec(self):
         self.check_vm_life()
         # While a leader still works
-        faults.arrange(self.host, "", SLOW)
+        faults.slow_rmpopt(self.host, SLOW)
         self.start_vm().end()
         self.assertGreater(self.host.number("pending"), 0)
         self.kexec("second")
-        faults.arrange(self.host, "", FAST)
+        faults.slow_rmpopt(self.host, 0)
         self.assertIn("second", self.host.sh("cat /proc/cmdline"))
         self.host.keep_busy()
         self.host.wait_settled()
@@ -57,7 +56,7 @@ class TestPanic(unittest.TestCase):
             host.start_vm()
             # One more, whose leader still works
             vm = host.start_vm()
-            faults.arrange(host, "", SLOW)
+            faults.slow_rmpopt(host, SLOW)
             vm.end()
             self.assertGreater(host.number("pending"), 0)
             host.serial.sendall(b"echo c > /proc/sysrq-trigger\n")

@@ -22,32 +22,34 @@ class TestRefusals(case.HostCase):
                 status, words, _ = faults.fate(self.host, fault)
                 failed += status != 0
                 self.assertIn(status, (0, 1), words)
-                self.host.wait_optimized(load.expected(self.host))
-                self.assertAllOptimized()
+                self.wait_all_optimized()
         self.assertEqual(failed, 7)	# launches
         for line in self.host.splats():
             self.assertRegex(line, self.EXPECTED)
         # The next one lives as if nothing had been.
         self.host.start_vm("-r 1").end()
-        self.host.wait_optimized(load.expected(self.host))
+        self.host.wait_all_optimized()
 
 
 class TestLoad(case.HostCase):
     options = load.OPTIONS
+    amount, at_least = "-n 24", 24	# what soak is told, and how many VMs that is
+    delay = 0				# of each RMPOPT, in microseconds
 
-    def check_load(self, amount, at_least):
+    def test_load(self):
         load.ordinary(self.host)
-        report = load.run(self.host, "-n 4 -q")		# caches have what they keep
+        load.run(self.host, "-n 4 -q")		# caches have what they keep
         before, free = load.slabs(self.host), load.memory(self.host)
-        report = load.run(self.host, amount)
+        faults.slow_rmpopt(self.host, self.delay)
+        self.addCleanup(faults.slow_rmpopt, self.host, 0)
+        report = load.run(self.host, self.amount)
         self.notes += report.splitlines()
         vms = load.vms(report)
-        self.assertGreaterEqual(vms, at_least)
+        self.assertGreaterEqual(vms, self.at_least)
         self.assertEqual((self.host.read("control"), self.host.read("mode")), ("on", "lazy"))
         # No page is leaked, no region lost, and every core has all.
         self.assertEqual(self.host.snp()["closed"], self.booted["closed"])
-        self.host.wait_optimized(load.expected(self.host))
-        self.assertAllOptimized()
+        self.wait_all_optimized()
         self.assertEqual(self.host.number("pending"), 0)
         # Nor is memory of the kernel: a footprint has 4KB, and a VM has one.
         after = load.slabs(self.host)
@@ -59,17 +61,12 @@ class TestLoad(case.HostCase):
                            "no slabs to compare, UNDER=debug has them"))
         self.assertNotRegex(load.leaks(self.host), "rmpopt|footprint")
 
-    def test_load(self):
-        self.check_load("-n 24", 24)
-
 
 class TestSlow(TestLoad):
     """The same, where each RMPOPT takes so long that whatever can come between does."""
 
-    def test_load(self):
-        faults.arrange(self.host, "", {"snp-rmpopt-delay": 4000})
-        self.addCleanup(faults.arrange, self.host, "", {"snp-rmpopt-delay": 0})
-        self.check_load("-n 16", 16)
+    amount, at_least = "-n 16", 16
+    delay = 4000
 
     def test_two_leaders(self):
         """The last VM leaves a region while the leader for another one has failed there
@@ -80,7 +77,7 @@ class TestSlow(TestLoad):
         node = sorted(self.host.fake_nodes().values())[2]
         first, second = (self.start_vm(f"-n {node},{node} -p 8") for _ in range(2))
         dark = set(self.host.snp()["closed"]) - set(self.booted["closed"])
-        faults.arrange(self.host, "", {"snp-rmpopt-delay": 3000000})
+        faults.slow_rmpopt(self.host, 3000000)
         try:
             before = failed()
             first.end()
@@ -89,9 +86,8 @@ class TestSlow(TestLoad):
             self.assertLessEqual(dark, set(self.host.snp()["closed"]))
             second.end()
         finally:
-            faults.arrange(self.host, "", {"snp-rmpopt-delay": 0})
-        self.host.wait_optimized(load.expected(self.host))
-        self.assertAllOptimized()
+            faults.slow_rmpopt(self.host, 0)
+        self.wait_all_optimized()
 
 
 class TestOrdinaryUser(case.HostCase):
