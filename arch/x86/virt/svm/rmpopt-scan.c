@@ -96,7 +96,7 @@ void rmpopt_lost(u64 pfn)
 static void rmpopt_full_rescan_work(struct work_struct *work);
 static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
 
-static void rmpopt_queue_full_rescan_on(unsigned int cpu)
+static void rmpopt_queue_full_rescan_on(int cpu)
 {
 	rmpopt_fall_behind();
 	/* If it is queued already, that one counts. */

@@ -110,7 +110,7 @@ static void rmpopt_drop_pending(struct rmpopt_core *core)
 	}
 }
 
-/* Verify pending regions, at most @budget.  Return whether some are left. */
+/* Verify pending regions, at most @budget.  Return whether this CPU has to go on. */
 static bool rmpopt_drain(struct rmpopt_core *core, unsigned int budget)
 {
 	unsigned int region;
