@@ -287,7 +287,7 @@ unsigned long rmpopt_pending(void)
 	unsigned int core;
 
 	for (core = 0; core < nr_cpu_ids; core++)
-		sum += bitmap_weight(rmpopt_cores[core].pending, RMPOPT_REGIONS);
+		sum += data_race(bitmap_weight(rmpopt_cores[core].pending, RMPOPT_REGIONS));
 
 	return sum ?: !!atomic_read(&rmpopt_behind);
 }

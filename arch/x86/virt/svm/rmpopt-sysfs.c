@@ -118,7 +118,7 @@ static ssize_t optimized_read(struct file *file, struct kobject *kobj,
 		return -ENOMEM;
 
 	/* What is being led counts when the leader succeeded. */
-	bitmap_andnot(regions, rmpopt_optimized, rmpopt_leading, RMPOPT_REGIONS);
+	data_race(bitmap_andnot(regions, rmpopt_optimized, rmpopt_leading, RMPOPT_REGIONS));
 
 	return rmpopt_read_list(regions, buf, off, count);
 }

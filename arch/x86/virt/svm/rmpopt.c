@@ -77,7 +77,7 @@ static void rmpopt_enable(void)
 	guard(cpus_read_lock)();
 
 	rmpopt_find_windows();
-	rmpopt_running = true;
+	WRITE_ONCE(rmpopt_running, true);
 	on_each_cpu(rmpopt_enable_cpu, NULL, 1);
 	rmpopt_scan_start();
 }
@@ -88,7 +88,7 @@ static void rmpopt_disable(void)
 
 	guard(cpus_read_lock)();
 
-	rmpopt_running = false;
+	WRITE_ONCE(rmpopt_running, false);
 	cpumask_clear(rmpopt_cpus);
 
 	/* Wait for those who saw their CPU in the mask. */
@@ -123,7 +123,7 @@ int rmpopt_set_control(enum rmpopt_control control)
 		if (rmpopt_control == RMPOPT_FORCE_OFF)
 			return -EPERM;
 
-		rmpopt_control = control;
+		WRITE_ONCE(rmpopt_control, control);
 		rmpopt_update();
 	}
 
