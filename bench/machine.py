@@ -38,8 +38,10 @@ SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu.*(stall|kthread starved)|soft lock
                    r"hung_task|blocked for more than|Kernel panic|RMP violation|"
                    r"general protection fault|Call Trace:|UBSAN: |unchecked MSR access")
 
-# A report of KCSAN, up to the line that ends it, and what is in it if it is ours
+# A report of KCSAN, up to the line that ends it; what is in it, but says only whom an
+# interrupt came to or who found it; and what is in the rest if it is ours
 KCSAN = re.compile(r"BUG: KCSAN: (?:.*\n)*?.*={50,}")
+BYSTANDERS = re.compile(r" asm_\w+\+(?:.*\n)*?.*\] *\n|Reported by (?:.*\n)*.*")
 OURS = re.compile("rmpopt|footprint")
 
 
@@ -310,7 +312,8 @@ class Machine:
         """
         text = self.console()
         new, self.seen = text[self.seen:], len(text)
-        new = KCSAN.sub(lambda report: report[0] if OURS.search(report[0]) else "", new)
+        new = KCSAN.sub(lambda report: report[0] if OURS.search(BYSTANDERS.sub("", report[0]))
+                        else "", new)
         return [line for line in new.splitlines() if SPLAT.search(line)]
 
 

@@ -50,12 +50,13 @@ static const char * const names[] = {
 	[PASSED]		= "memory in another process",
 };
 
-enum act { OFF_ON, EAGER, CPU_GOES, READ_TABLE, ACTS };
+enum act { OFF_ON, EAGER, CPU_GOES, READ_TABLE, READ_FILES, ACTS };
 static const char * const acts[] = {
 	[OFF_ON]	= "off and on",
 	[EAGER]		= "eager for a while",
 	[CPU_GOES]	= "a CPU goes and comes",
 	[READ_TABLE]	= "a core is asked",
+	[READ_FILES]	= "files read in a row",
 };
 
 /* How often what was done, by any process */
@@ -244,12 +245,23 @@ static void on_term(int signal)
 	stop = 1;
 }
 
+static void read_file(const char *path)
+{
+	char buffer[4096];
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || read(fd, buffer, sizeof(buffer)) < 0)
+		err(1, "%s", path);
+	close(fd);
+}
+
 static void disturb_once(unsigned int cpus)
 {
+	static const char * const files[4] = { "pending", "optimized", "regions", "rmpopts" };
 	unsigned int cpu = 1 + random_below(cpus - 1);
 	enum act act = random_below(ACTS);
-	char path[96], buffer[4096];
-	int fd;
+	unsigned int i;
+	char path[96];
 
 	switch (act) {
 	case OFF_ON:
@@ -270,10 +282,14 @@ static void disturb_once(unsigned int cpus)
 		break;
 	case READ_TABLE:
 		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/rmpopt/regions", cpu);
-		fd = open(path, O_RDONLY);
-		if (fd < 0 || read(fd, buffer, sizeof(buffer)) < 0)
-			err(1, "%s", path);
-		close(fd);
+		read_file(path);
+		break;
+	case READ_FILES:
+		for (i = 0; i < 100; i++) {
+			snprintf(path, sizeof(path), "/sys/devices/system/cpu/rmpopt/%s",
+				 files[i % 4]);
+			read_file(path);
+		}
 		break;
 	default:
 		break;
