@@ -50,8 +50,10 @@ class TestKexec(case.HostCase):
 class TestPanic(unittest.TestCase):
     """Other CPUs are stopped, and nothing is left to do it."""
 
+    options = {}
+
     def test_panic(self):
-        with hosts.Host("test_ends.TestPanic") as host:
+        with hosts.Host("test_ends.TestPanic", **self.options) as host:
             host.wait_settled()
             host.start_vm()
             # One more, whose leader still works
