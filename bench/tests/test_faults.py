@@ -67,27 +67,6 @@ class TestSlow(TestLoad):
     amount, at_least = "-n 16", 16
     delay = 4000
 
-    def test_two_leaders(self):
-        """The last VM leaves a region while the leader for another one has failed there
-        and does not know yet."""
-        def failed():
-            return sum(core["failed"] for core in self.host.snp()["cores"])
-
-        node = sorted(self.host.fake_nodes().values())[2]
-        first, second = (self.start_vm(f"-n {node},{node} -p 8") for _ in range(2))
-        dark = set(self.host.snp()["closed"]) - set(self.booted["closed"])
-        faults.slow_rmpopt(self.host, 3000000)
-        try:
-            before = failed()
-            first.end()
-            while failed() == before:
-                self.host.check_progress()
-            self.assertLessEqual(dark, set(self.host.snp()["closed"]))
-            second.end()
-        finally:
-            faults.slow_rmpopt(self.host, 0)
-        self.wait_all_optimized()
-
 
 class TestOrdinaryUser(case.HostCase):
     """One who is not root reads the lists and figures, writes nothing, and has no CPU
