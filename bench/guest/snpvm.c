@@ -10,8 +10,8 @@
  * -p  private pages in each part of the memory (default 512)
  * -n  the NUMA node to have the memory from; with several, one part from each
  * -u  stop in the middle of the launch instead of finishing it
- * -f  let the NTH allocation of memory fail that the kernel tries for this VM's
- *     initialization, and say whether there was one (CONFIG_FAULT_INJECTION)
+ * -f  let the NTH allocation of memory fail that the kernel tries to create and
+ *     initialize this VM, and say whether there was one (CONFIG_FAULT_INJECTION)
  *
  * Prints "ready PAGES" when the VM is as asked for.  It then reads standard
  * input: "vm" ends the VM and keeps its memory, "memory" closes the memory,
@@ -180,11 +180,11 @@ static void create(struct vm *vm, int fail)
 	vm->sev = open("/dev/sev", O_RDWR | O_CLOEXEC);
 	if (vm->sev < 0)
 		err(1, "/dev/sev");
+	if (fail)
+		fail_nth(fail);
 	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, KVM_X86_SNP_VM);
 	if (vm->fd < 0)
 		err(1, "this host cannot run SNP VMs");
-	if (fail)
-		fail_nth(fail);
 	sev_command(vm, KVM_SEV_INIT2, &init, "INIT2");
 	if (fail)
 		printf("%s\n", fail_nth(0) ? "nothing failed" : "an allocation failed");
