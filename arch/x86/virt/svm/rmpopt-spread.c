@@ -286,6 +286,7 @@ unsigned long rmpopt_pending(void)
 	unsigned long sum = 0;
 	unsigned int core;
 
+	/* Only a figure: to take the locks would hold up the ticks. */
 	for (core = 0; core < nr_cpu_ids; core++)
 		sum += data_race(bitmap_weight(rmpopt_cores[core].pending, RMPOPT_REGIONS));
 
