@@ -286,9 +286,10 @@ unsigned long rmpopt_pending(void)
 	unsigned long sum = 0;
 	unsigned int core;
 
-	/* Only a figure: to take the locks would hold up the ticks. */
-	for (core = 0; core < nr_cpu_ids; core++)
+	for (core = 0; core < nr_cpu_ids; core++) {
+		/* Only a figure: to take the locks would hold up the ticks. */
 		sum += data_race(bitmap_weight(rmpopt_cores[core].pending, RMPOPT_REGIONS));
+	}
 
 	return sum ?: !!atomic_read(&rmpopt_behind);
 }
