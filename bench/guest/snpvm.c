@@ -20,7 +20,7 @@
  * Linux hands out memory from one place as long as it can.  To get pages in
  * several regions, as a VM on a host with other tenants would, the pages are
  * asked for in parts and some huge pages are taken after each part, until enough
- * regions are no longer optimized, or for 24 parts.  Where there is no RMPOPT,
+ * regions are no longer optimized, or for 12 parts.  Where there is no RMPOPT,
  * there are as many parts as regions.
  */
 #define _GNU_SOURCE
@@ -42,7 +42,7 @@
 
 #define PAGE		4096UL
 #define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
-#define PARTS		24		/* at most */
+#define PARTS		12		/* at most */
 #define REGIONS		16384		/* there can be */
 #define HUGE_STEP	256		/* huge pages of 2MB taken on each node after a part */
 #define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
