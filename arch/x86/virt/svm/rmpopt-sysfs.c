@@ -117,7 +117,10 @@ static ssize_t optimized_read(struct file *file, struct kobject *kobj,
 	if (!regions)
 		return -ENOMEM;
 
-	/* What is being led counts when the leader succeeded. */
+	/*
+	 * What is being led counts when the leader succeeded.  Leaders and
+	 * conversions go on meanwhile, so it is what was, a moment ago.
+	 */
 	data_race(bitmap_andnot(regions, rmpopt_optimized, rmpopt_leading, RMPOPT_REGIONS));
 
 	return rmpopt_read_list(regions, buf, off, count);
