@@ -11,10 +11,11 @@ KMEMLEAK = "/sys/kernel/debug/kmemleak"
 
 
 def slabs(host):
-    """Objects of the kernel in use, by the kind; {} where KASAN keeps what was freed, and
-    kmemleak says what was not."""
+    """Objects of the kernel in use, by the kind; {} if this kernel does not tell, or KASAN
+    keeps what was freed and kmemleak says what was not."""
     # What CPUs keep for the next one counts as in use until it is given back.
-    text = host.sh(f"[ -e {KMEMLEAK} ] || {{ echo 3 > /proc/sys/vm/drop_caches;"
+    text = host.sh(f"[ -e {KMEMLEAK} ] || [ ! -e /proc/slabinfo ] || {{ "
+                   "echo 3 > /proc/sys/vm/drop_caches;"
                    "for shrink in /sys/kernel/slab/*/shrink; do echo 1 > $shrink; done;"
                    "cat /proc/slabinfo; }")
     return {name: int(used) for name, used in re.findall(r"^(\S+) +(\d+) +\d+ ", text, re.M)}
