@@ -245,22 +245,49 @@ static void on_term(int signal)
 	stop = 1;
 }
 
+/* A CPU that is gone has no table, and no file. */
 static void read_file(const char *path)
 {
 	char buffer[4096];
 	int fd = open(path, O_RDONLY);
 
-	if (fd < 0 || read(fd, buffer, sizeof(buffer)) < 0)
+	if ((fd < 0 || read(fd, buffer, sizeof(buffer)) < 0) && errno != ENOENT && errno != ENXIO &&
+	    errno != ENODEV)
 		err(1, "%s", path);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 }
 
-static void disturb_once(unsigned int cpus)
+static void set_online(unsigned int cpu, const char *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", cpu);
+	put(path, value);
+}
+
+/* The other thread of a core, or this one if there is none that can go */
+static unsigned int sibling_of(unsigned int cpu)
+{
+	unsigned int one = cpu, two = cpu;
+	char path[96];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/topology/core_cpus_list", cpu);
+	file = fopen(path, "re");
+	if (!file)
+		err(1, "%s", path);
+	if (fscanf(file, "%u%*[-,]%u", &one, &two) != 2)
+		two = one;
+	fclose(file);
+	one = one == cpu ? two : one;
+	return one ? one : cpu;
+}
+
+static void disturb_once(enum act act, unsigned int cpus)
 {
 	static const char * const files[4] = { "pending", "optimized", "regions", "rmpopts" };
-	unsigned int cpu = 1 + random_below(cpus - 1);
-	enum act act = random_below(ACTS);
-	unsigned int i;
+	unsigned int cpu = 1 + random_below(cpus - 1), other, i;
 	char path[96];
 
 	switch (act) {
@@ -275,10 +302,13 @@ static void disturb_once(unsigned int cpus)
 		put(MODE, "lazy");
 		break;
 	case CPU_GOES:
-		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", cpu);
-		put(path, "0");
+		/* Every other time with all its core */
+		other = random_below(2) ? sibling_of(cpu) : cpu;
+		set_online(cpu, "0");
+		set_online(other, "0");
 		sleep_ms(random_below(300));
-		put(path, "1");
+		set_online(cpu, "1");
+		set_online(other, "1");
 		break;
 	case READ_TABLE:
 		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/rmpopt/regions", cpu);
@@ -295,20 +325,23 @@ static void disturb_once(unsigned int cpus)
 		break;
 	}
 	done->acts[act]++;
-	sleep_ms(random_below(200));
+	sleep_ms(random_below(500));
 }
 
-static pid_t disturb(long seed)
+/* Each act has a process, so that they come at the same time. */
+static pid_t disturb(enum act act, long seed)
 {
 	unsigned int cpus = sysconf(_SC_NPROCESSORS_CONF);
 	pid_t pid = fork();
 
+	if (pid < 0)
+		err(1, "fork");
 	if (pid)
 		return pid;
 	signal(SIGTERM, on_term);
 	srand48(seed);
 	while (!stop && cpus > 1)
-		disturb_once(cpus);
+		disturb_once(act, cpus);
 	exit(0);
 }
 
@@ -357,24 +390,34 @@ static void run(unsigned int vms, unsigned int minutes, unsigned int at_once, lo
 		wait_for_one();
 }
 
+static unsigned int number(const char *text)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (*end || *text < '0' || *text > '9' || !value || value > 1000000)
+		errx(2, "'%s' is not a whole number from 1 to 1000000", text);
+	return value;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int vms = 40, minutes = 0, at_once = 4;
 	long seed = time(NULL);
 	bool quiet = false;
-	pid_t other = 0;
-	int option;
+	pid_t others[ACTS];
+	int option, act;
 
 	while ((option = getopt(argc, argv, "n:m:j:s:q")) != -1) {
 		switch (option) {
 		case 'n':
-			vms = atoi(optarg);
+			vms = number(optarg);
 			break;
 		case 'm':
-			minutes = atoi(optarg);
+			minutes = number(optarg);
 			break;
 		case 'j':
-			at_once = atoi(optarg);
+			at_once = number(optarg);
 			break;
 		case 's':
 			seed = atol(optarg);
@@ -386,8 +429,6 @@ int main(int argc, char **argv)
 			errx(2, "usage: soak [-n VMS | -m MINUTES] [-j AT_ONCE] [-s SEED] [-q]");
 		}
 	}
-	if (!vms || !at_once)
-		errx(2, "VMS and AT_ONCE must be at least 1");
 
 	signal(SIGPIPE, SIG_IGN);
 	done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -396,13 +437,13 @@ int main(int argc, char **argv)
 	printf("seed %ld\n", seed);
 	fflush(stdout);
 
-	if (!quiet)
-		other = disturb(seed);
-	run(vms, minutes, at_once, seed + 1);
-	if (other > 0) {
-		kill(other, SIGTERM);
+	for (act = 0; act < ACTS && !quiet; act++)
+		others[act] = disturb(act, seed + act);
+	run(vms, minutes, at_once, seed + ACTS);
+	for (act = 0; act < ACTS && !quiet; act++)
+		kill(others[act], SIGTERM);
+	for (act = 0; act < ACTS && !quiet; act++)
 		wait_for_one();
-	}
 	report("ends", names, done->endings, ENDINGS);
 	if (!quiet)
 		report("meanwhile", acts, done->acts, ACTS);
