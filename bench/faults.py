@@ -16,7 +16,8 @@ COMMANDS = {"SNP_GCTX_CREATE": 0x93, "SNP_LAUNCH_START": 0xa0, "SNP_ACTIVATE": 0
 # shared, and falls into it later, with the series or without.
 REFUSALS = {"FAIL_INUSE": (3, (1, 2, 5, 9, 13, 17)),
             "FAIL_OVERLAP": (4, (1, 9, 17, 18, 19, 20, 27, 36))}
-VM = "snpvm -n 0,0 -p 8"
+# From nodes of numa=fake=1G where all is optimized
+VM = "snpvm -n 2,3 -p 8"
 
 
 def faults():
@@ -37,6 +38,16 @@ def arrange(host, device, settings):
 def slow_rmpopt(host, microseconds):
     """Have each RMPOPT take so much longer."""
     arrange(host, "", {"snp-rmpopt-delay": microseconds})
+
+
+def taken(host):
+    """The regions that a VM takes from RMPOPT while it lives, when nothing is refused."""
+    before = host.read("optimized")
+    vm = host.start_vm(VM.removeprefix("snpvm "))
+    dark = host.dark(before)
+    vm.end()
+    host.wait_optimized(before)
+    return dark
 
 
 def _said(console):

@@ -121,6 +121,21 @@ class Build:
         return initrd.add(root, os.path.join(self.out, "initrd"))
 
 
+def base_kernel():
+    """The kernel without the series."""
+    tree = os.path.join(machine.BUILD, "check", "base")
+    # One that another build/linux left is not in this one's list.
+    git("worktree", "prune")
+    if f"worktree {tree}\nHEAD {base()}" not in git("worktree", "list", "--porcelain"):
+        shutil.rmtree(tree, ignore_errors=True)
+        git("worktree", "prune")
+        git("worktree", "add", "--detach", tree, base())
+    build = Build("base", tree=tree)
+    build.configure()
+    build.make("bzImage")
+    return build.kernel
+
+
 def _build_under(name):
     build = Build(name)
     build.configure(*UNDER[name])

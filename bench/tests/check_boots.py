@@ -32,10 +32,11 @@ class TestBoots(unittest.TestCase):
 
     def test_guests(self):
         """Debian with two vCPUs, by Debian's QEMU; a host for each."""
-        for boot in range(BOOTS // 5):
+        guests = max(1, BOOTS // 5)
+        for boot in range(guests):
             with stack.host("check_boots.guest") as host:
                 report = stack.Guest(host, vcpus=2).run()
                 self.assertEqual(report["online"], "0-1")
                 self.assertEqual(host.poweroff(), 0, f"boot {boot}")
                 self.assertEqual(host.splats(), [])
-        self.notes = [f"{BOOTS // 5} boots"]
+        self.notes = [f"{guests} boots"]

@@ -2,41 +2,50 @@
 """'make check': faults that need another kernel than that of the bench."""
 
 import os
-import shutil
 import unittest
 
 import faults
 import host as hosts
 import kbuild
-import machine
-from tests import case
-from tests.trees import base, git
+import load
+from tests import case, test_guests
 
 
-class TestFates(unittest.TestCase):
-    """When the hardware refuses something, an SNP VM's fate, and what the kernel says of
-    it, is that on the same kernel without the series."""
+class TestUnpatched(unittest.TestCase):
+    """What others see is what they see on the same kernel without the series."""
 
-    def fates(self, name, **options):
-        with hosts.Host(f"check_faults.{name}", **options) as host:
-            return {fault.name: faults.fate(host, fault) for fault in faults.faults()}
+    @classmethod
+    def setUpClass(cls):
+        cls.base = kbuild.base_kernel()
+
+    def compare(self, what):
+        with hosts.Host("check_faults.without", kernel=self.base, **load.OPTIONS) as host:
+            without = what(host)
+        with hosts.Host("check_faults.with", **load.OPTIONS) as host:
+            ours = what(host)
+        for name, expected in without.items():
+            with self.subTest(name):
+                self.assertEqual(ours[name], expected)
+        return without
 
     def test_fates(self):
-        tree = os.path.join(machine.BUILD, "check", "base")
-        shutil.rmtree(tree, ignore_errors=True)
-        git("worktree", "prune")
-        git("worktree", "add", "--detach", tree, base())
-        self.addCleanup(git, "worktree", "remove", "--force", tree)
-        build = kbuild.Build("base", tree=tree)
-        build.configure()
-        build.make("bzImage")
-        without = self.fates("without", kernel=build.kernel)
-        ours = self.fates("with")
-        for name, fate in without.items():
-            with self.subTest(name):
-                self.assertEqual(ours[name], fate)
-        self.notes = [f"{len(without)} faults, {sum(fate[0] != 0 for fate in without.values())} "
+        """The end of an SNP VM when the hardware refuses something, and what is said of it."""
+        fates = self.compare(lambda host: {fault.name: faults.fate(host, fault)
+                                           for fault in faults.faults()})
+        self.notes = [f"{len(fates)} faults, {sum(fate[0] != 0 for fate in fates.values())} "
                       "of them the end of the VM"]
+
+    def test_selftests(self):
+        """The verdicts of KVM's selftests."""
+        def verdict(host, test):
+            return host.sh(f"timeout -s KILL {test_guests.LIMIT} /tests/{os.path.basename(test)}"
+                           " > /dev/null 2>&1", timeout=2 * test_guests.LIMIT, check=False)[0]
+
+        verdicts = self.compare(lambda host: {test: verdict(host, test)
+                                              for test in test_guests.SELFTESTS})
+        passed = sum(status == 0 for status in verdicts.values())
+        self.assertGreater(passed, 5)
+        self.notes = [f"{passed} of {len(verdicts)} pass on both"]
 
 
 class TestAllocations(case.HostCase):
@@ -63,9 +72,11 @@ class TestAllocations(case.HostCase):
             failed += status != 0
         else:
             self.fail(f"still something to fail after {self.MOST} allocations: {words}")
-        # What fails here shows a backtrace, and nothing else may.
+        self.assertGreater(nth, 1)
+        # What fails here shows a backtrace, and nothing else may, but for a lock that Linux
+        # asks for when the creation of a VM fails.
         for line in self.host.splats():
-            self.assertRegex(line, "Call Trace:|page allocation failure")
+            self.assertRegex(line, "Call Trace:|page allocation failure|WARNING: .* at sev_guest")
         self.host.wait_for("[ $(cat pending) = 0 ]")
         self.wait_all_optimized()
         self.notes.append(f"{nth - 1} allocations, {failed} failures")
@@ -74,7 +85,7 @@ class TestAllocations(case.HostCase):
     def test_a_vm_is_created(self):
         tries, failed = self.each("echo end | snpvm -r 1 -p 16 -f {nth} 2>&1", "nothing failed")
         # The footprint's is the one that a VM can do without.
-        self.assertEqual(tries - failed, 1)
+        self.assertGreaterEqual(tries - failed, 1)
 
     def test_the_knob(self):
         """A failure of ours is not seen: everything is checked, or as it should be."""
@@ -101,3 +112,28 @@ class TestAllocations(case.HostCase):
                   f"read left < {file}; echo 0 > {file};"
                   f"[ $(cat {cpu}online) = 1 ] || echo 1 > {cpu}online;"
                   '[ "$left" -gt 0 ] && echo nothing failed', "nothing failed")
+
+
+class TestSuspend(case.HostCase):
+    """Devices, then CPUs too, go to sleep and come back, as Linux rehearses it, while an
+    SNP VM lives and another one has just gone."""
+
+    @classmethod
+    def setUpClass(cls, log=""):
+        build = kbuild.Build("suspend")
+        build.configure("CONFIG_SUSPEND=y", "CONFIG_PM_DEBUG=y")
+        build.make("bzImage")
+        cls.options = {"kernel": build.kernel,
+                       "append": "no_console_suspend suspend.pm_test_delay=1"}
+        super().setUpClass(log)
+
+    def test_suspend(self):
+        vm = self.start_vm("-r 1")
+        for level in "devices", "platform", "processors", "core":
+            with self.subTest(level):
+                self.host.sh(f"echo {level} > /sys/power/pm_test")
+                self.start_vm().end()
+                self.host.sh("echo mem > /sys/power/state", timeout=120)
+                self.wait_all_optimized()
+        vm.end()
+        self.wait_all_optimized()

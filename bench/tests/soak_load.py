@@ -3,7 +3,6 @@
 
 import os
 
-import load
 from tests import test_faults
 
 VMS = int(os.environ.get("VMS") or 1000)
@@ -18,9 +17,3 @@ class TestSlowSoak(TestSoak):
     """The same, with an RMPOPT that takes long."""
 
     delay = 4000
-
-
-class TestFarSoak(TestSoak):
-    """The same, with two windows: every region has a leader on its own node."""
-
-    options = dict(load.OPTIONS, nodes=2, mem="12G", far="3T", append="")

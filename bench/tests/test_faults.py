@@ -14,8 +14,11 @@ class TestRefusals(case.HostCase):
     # Linux leaks a page that it cannot make shared; where RMPUPDATE fails it says so with
     # a backtrace.  Neither has to do with RMPOPT: see check_faults.py.
     EXPECTED = "WARNING: .*(sev|svm|ccp|gmem)|Call Trace:"
+    options = load.OPTIONS
 
     def test_refusals(self):
+        # It is about regions only if the VM takes some.
+        self.assertGreaterEqual(len(faults.taken(self.host)), 2)
         failed = 0
         for fault in faults.faults():
             with self.subTest(fault.name):
@@ -55,7 +58,7 @@ class TestLoad(case.HostCase):
         after = load.slabs(self.host)
         for name in after:
             if name.startswith("kmalloc") and name.endswith("-4k") or name.startswith("kvm"):
-                self.assertLess(after[name] - before[name], 10 + vms // 10, name)
+                self.assertLess(after[name] - before[name], 20, name)
         self.notes.append(f"free memory {load.memory(self.host) - free:+} MB; " +
                           ("slabs are as before" if before else
                            "no slabs to compare, UNDER=debug has them"))
