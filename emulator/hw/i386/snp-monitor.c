@@ -53,6 +53,7 @@ static void add_regions(SnpHostInfo *info)
 {
     intList **regions = &info->regions, **closed = &info->closed;
     unsigned i, gb;
+    hwaddr p;
 
     for (i = 0; i < SNP_RST_ENTRIES; i++) {
         for (gb = 0; gb < snp_rmp.segment[i].gb; gb++) {
@@ -61,6 +62,12 @@ static void add_regions(SnpHostInfo *info)
             QAPI_LIST_APPEND(regions, spa / SNP_REGION_SIZE);
             if (snp_rmp_region_closed(spa)) {
                 QAPI_LIST_APPEND(closed, spa / SNP_REGION_SIZE);
+            }
+            if (!snp_machine_has_ram(spa, SNP_REGION_SIZE)) {
+                continue;
+            }
+            for (p = spa; p < spa + SNP_REGION_SIZE; p += SNP_2M_SIZE) {
+                info->assigned += snp_rmp_2m_assigned(p);
             }
         }
     }
@@ -141,12 +148,13 @@ void hmp_info_snp(Monitor *mon, const QDict *qdict)
     closed = list_to_str(info->closed);
     monitor_printf(mon, "SNP: %s on all CPUs\n"
                    "RMP: %s, %" PRIu64 " MB at 0x%" PRIx64 "\n"
-                   "regions: %s\nclosed: %s\nasserts: %" PRIu64 "\n"
+                   "regions: %s\nclosed: %s\n"
+                   "assigned: %" PRIu64 " pages\nasserts: %" PRIu64 "\n"
                    "core   cpus      window           scanned    cached"
                    "    failed   reports       checks      skipped  optimized\n",
                    info->enabled ? "enabled" : "not enabled",
                    info->rmp_format, info->rmp_size / MiB, info->rmp_base,
-                   regions, closed, info->asserts);
+                   regions, closed, info->assigned, info->asserts);
     for (c = info->cores; c; c = c->next) {
         SnpCoreInfo *i = c->value;
         g_autofree char *cpus = list_to_str(i->cpus);

@@ -150,11 +150,11 @@ void snp_rmp_smash(hwaddr spa)
     }
 }
 
-bool snp_rmp_2m_assigned(hwaddr spa)
+unsigned snp_rmp_2m_assigned(hwaddr spa)
 {
     hwaddr head = head_addr(spa);
 
-    return head && load(head + ENTRY_COUNT);
+    return head ? load(head + ENTRY_COUNT) : 0;
 }
 
 bool snp_rmp_region_closed(hwaddr spa)

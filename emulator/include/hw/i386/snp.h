@@ -88,9 +88,9 @@ uint64_t snp_rmp_read(hwaddr spa);
 bool snp_rmp_write(hwaddr spa, uint64_t entry);
 void snp_rmp_smash(hwaddr spa);
 
-/* @spa is a byte of the RMP; a page of the 2MB around it is assigned */
+/* @spa is a byte of the RMP; how many pages of the 2MB around it are assigned */
 bool snp_rmp_holds(hwaddr spa);
-bool snp_rmp_2m_assigned(hwaddr spa);
+unsigned snp_rmp_2m_assigned(hwaddr spa);
 
 /* Some of these @size bytes are RAM */
 bool snp_machine_has_ram(hwaddr start, uint64_t size);
