@@ -94,13 +94,13 @@ void rmpopt_lost(u64 pfn)
 }
 
 static void rmpopt_full_rescan_work(struct work_struct *work);
-static DECLARE_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
+static DECLARE_DELAYED_WORK(rmpopt_full_rescan, rmpopt_full_rescan_work);
 
 static void rmpopt_queue_full_rescan_on(int cpu)
 {
 	rmpopt_fall_behind();
-	/* If it is queued already, that one counts. */
-	if (!queue_work_on(cpu, system_percpu_wq, &rmpopt_full_rescan))
+	/* If it is queued already, that one counts: at most one a second. */
+	if (!queue_delayed_work_on(cpu, system_percpu_wq, &rmpopt_full_rescan, HZ))
 		rmpopt_caught_up();
 }
 
@@ -297,6 +297,7 @@ static void rmpopt_set_share(struct rmpopt_share *share, unsigned int cpu)
 /* Verify everything, each core a share of it */
 void rmpopt_scan_start(void)
 {
+	static DECLARE_BITMAP(present, RMPOPT_REGIONS);
 	unsigned int cpu, cores = 0;
 
 	lockdep_assert_cpus_held();
@@ -304,9 +305,11 @@ void rmpopt_scan_start(void)
 	for_each_cpu(cpu, rmpopt_cpus)
 		cores += rmpopt_leads_core(cpu);
 
-	bitmap_zero(rmpopt_present, RMPOPT_REGIONS);
+	/* Nobody sees it half: it is read without a lock. */
+	bitmap_zero(present, RMPOPT_REGIONS);
 	walk_system_ram_range(0, PHYS_PFN(RMPOPT_REGIONS * RMPOPT_REGION_SIZE),
-			      rmpopt_present, rmpopt_add_ram);
+			      present, rmpopt_add_ram);
+	bitmap_copy(rmpopt_present, present, RMPOPT_REGIONS);
 
 	rmpopt_scan_since = ktime_get();
 	atomic_set(&rmpopt_leaders, cores);
@@ -343,7 +346,7 @@ void rmpopt_scan_stop(void)
 	if (atomic_xchg(&rmpopt_leaders, 0))
 		rmpopt_caught_up();
 
-	if (cancel_work_sync(&rmpopt_full_rescan))
+	if (cancel_delayed_work_sync(&rmpopt_full_rescan))
 		rmpopt_caught_up();
 	bitmap_zero(rmpopt_optimized, RMPOPT_REGIONS);
 }

@@ -9,7 +9,6 @@
  */
 #include <linux/minmax.h>
 #include <linux/nodemask.h>
-#include <linux/slab.h>
 #include <linux/topology.h>
 
 #include "rmpopt.h"
@@ -159,14 +158,12 @@ static unsigned int rmpopt_memory_of_nodes(struct rmpopt_memory *memory, int fro
 /* Find the windows for the memory that there is, before they are enabled. */
 void rmpopt_find_windows(void)
 {
-	struct rmpopt_memory *memory __free(kfree) = kcalloc(nr_node_ids, sizeof(*memory),
-							     GFP_KERNEL);
+	static struct rmpopt_memory memory[MAX_NUMNODES];
 	int node;
 
-	/* Without memory to think with, all have the lowest 2TB. */
 	for_each_node(node)
-		rmpopt_windows[node] = !memory ? 0 :
-			rmpopt_best_window(memory, rmpopt_memory_of_nodes(memory, node));
+		rmpopt_windows[node] = rmpopt_best_window(memory,
+							  rmpopt_memory_of_nodes(memory, node));
 }
 
 #include "rmpopt-window_kunit.c"

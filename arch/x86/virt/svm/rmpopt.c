@@ -223,7 +223,6 @@ static const char * __init rmpopt_missing(void)
 static int __init rmpopt_init(void)
 {
 	const char *missing = rmpopt_missing();
-	int ret;
 
 	/* SNP may be initialized now.  That waits for the callbacks. */
 	guard(mutex)(&rmpopt_mutex);
@@ -235,6 +234,11 @@ static int __init rmpopt_init(void)
 		rmpopt_control = sev_cfg.normpopt ? RMPOPT_FORCE_OFF : RMPOPT_ON;
 		if (sev_cfg.normpopt)
 			missing = "switched off on the command line";
+		if (cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/rmpopt:online",
+				      rmpopt_cpu_online, rmpopt_cpu_offline) < 0) {
+			rmpopt_control = RMPOPT_NOT_SUPPORTED;
+			missing = "CPU hotplug has no room for it";
+		}
 	}
 
 	/* Stay silent on CPUs that have nothing to do with it. */
@@ -242,15 +246,8 @@ static int __init rmpopt_init(void)
 		pr_info("not used: %s\n", missing);
 
 	rmpopt_sysfs_init();
-	if (rmpopt_control == RMPOPT_NOT_SUPPORTED)
-		return 0;
-
-	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/rmpopt:online",
-				rmpopt_cpu_online, rmpopt_cpu_offline);
-	if (ret < 0)
-		rmpopt_control = RMPOPT_NOT_SUPPORTED;
 	rmpopt_update();
 
-	return ret < 0 ? ret : 0;
+	return 0;
 }
 device_initcall(rmpopt_init);
