@@ -5,11 +5,15 @@ import collections
 import re
 
 Fault = collections.namedtuple("Fault", "name device settings")
+# The VM's end, its VMM's words and the kernel's; if what was to fail did come
+Fate = collections.namedtuple("Fate", "status words said reached")
 
 # The firmware's commands in a VM's life
 COMMANDS = {"SNP_GCTX_CREATE": 0x93, "SNP_LAUNCH_START": 0xa0, "SNP_ACTIVATE": 0x91,
-            "SNP_DF_FLUSH": 0x84, "SNP_LAUNCH_UPDATE": 0xa1, "SNP_LAUNCH_FINISH": 0xa2,
+            "SNP_LAUNCH_UPDATE": 0xa1, "SNP_LAUNCH_FINISH": 0xa2,
             "SNP_DECOMMISSION": 0x90, "SNP_PAGE_RECLAIM": 0xc7}
+# Linux leaks the page that it was about.
+LEAKS = "SNP_DECOMMISSION", "SNP_PAGE_RECLAIM"
 # What RMPUPDATE can say (APM vol. 3), and when: there are about 40 in the life of a VM of
 # 16 pages, of which the first half makes pages private, the second shared.  There is no
 # FAIL_INUSE for the second half: Linux frees a page of guest_memfd that it cannot make
@@ -17,13 +21,18 @@ COMMANDS = {"SNP_GCTX_CREATE": 0x93, "SNP_LAUNCH_START": 0xa0, "SNP_ACTIVATE": 0
 REFUSALS = {"FAIL_INUSE": (3, (1, 2, 5, 9, 13, 17)),
             "FAIL_OVERLAP": (4, (1, 9, 17, 18, 19, 20, 27, 36))}
 # From nodes of numa=fake=1G where all is optimized
-VM = "snpvm -n 2,3 -p 8"
+VM = "snpvm -n 4,5 -p 8"
+
+
+def refusal(name, command, status=0x17):
+    """The firmware refuses a command, once; HWERROR_PLATFORM if nothing else is said."""
+    return Fault(name, "peripheral/psp", {"fail-cmd": command, "fail-status": status,
+                                          "fail-nth": 1})
 
 
 def faults():
     for name, command in COMMANDS.items():
-        yield Fault(name, "peripheral/psp", {"fail-cmd": command, "fail-status": 0x17,
-                                             "fail-nth": 1})
+        yield refusal(name, command)
     for name, (status, when) in REFUSALS.items():
         for nth in when:
             yield Fault(f"{name} by RMPUPDATE {nth}", "", {
@@ -33,6 +42,14 @@ def faults():
 def arrange(host, device, settings):
     for name, value in settings.items():
         host.query("qom-set", path=f"/machine/{device}".rstrip("/"), property=name, value=value)
+
+
+def reached(host, fault):
+    """If it has come.  Later it must not hit somebody else."""
+    name = next(name for name in fault.settings if name.endswith("nth"))
+    left = host.query("qom-get", path=f"/machine/{fault.device}".rstrip("/"), property=name)
+    arrange(host, fault.device, {name: 0})
+    return left == 0
 
 
 def slow_rmpopt(host, microseconds):
@@ -58,12 +75,11 @@ def _said(console):
 
 
 def fate(host, fault):
-    """How the VM ended, its VMM's words, and the kernel's."""
+    """How an SNP VM fares."""
     arrange(host, fault.device, fault.settings)
     before = len(host.console())
     status, words = host.sh(f"echo end | {VM} 2>&1", timeout=120, check=False)
-    # One that was not needed must not hit the next VM.
-    arrange(host, fault.device, {name: 0 for name in fault.settings if name.endswith("nth")})
+    came = reached(host, fault)
     # The console may be some lines behind.
     host.sh(f"echo '<5>after {fault.name}' > /dev/kmsg; sleep 0.2")
-    return status, words, _said(host.console()[before:])
+    return Fate(status, words, _said(host.console()[before:]), came)

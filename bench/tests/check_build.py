@@ -7,6 +7,7 @@ import re
 import shutil
 import unittest
 
+import faults
 import host as hosts
 import kbuild
 import machine
@@ -74,16 +75,27 @@ class TestModules(case.HostCase):
         build = kbuild.Build("modules")
         build.configure(*CONFIGURATIONS["modules"])
         build.make("bzImage", "modules")
-        cls.options = {"kernel": build.kernel, "initrd": build.initrd()}
+        cls.options = {"kernel": build.kernel, "initrd": build.initrd(), "mem": "12G",
+                       "append": "numa=fake=1G"}
         super().setUpClass(log)
 
     def load(self):
         self.host.sh("modprobe kvm_amd", timeout=60)
         self.host.wait_settled()
 
+    def check_vm(self):
+        """Its memory comes from where the firmware, which is started anew, has none."""
+        nodes = self.host.fake_nodes()
+        free = [str(node) for region, node in sorted(nodes.items())
+                if region in self.host.list("optimized")]
+        self.check_vm_life("-p 8 -n " + ",".join(free[:3]))
+
     def unload(self, *modules):
         """KVM shuts SNP down when it goes."""
         self.host.sh("rmmod kvm_amd kvm " + " ".join(modules), timeout=60)
+        self.assertOff()
+
+    def assertOff(self):
         self.assertEqual((self.host.read("control"), self.host.read("optimized")), ("on", ""))
         self.assertEqual(self.host.number("pending"), 0)
         for core in self.host.snp()["cores"]:
@@ -93,7 +105,7 @@ class TestModules(case.HostCase):
         self.assertEqual((self.host.read("control"), self.host.read("optimized")), ("on", ""))
         for modules in (), ("ccp",), ():
             self.load()
-            self.check_vm_life()
+            self.check_vm()
             self.unload(*modules)
 
     def test_unload_with_work_pending(self):
@@ -103,6 +115,44 @@ class TestModules(case.HostCase):
             self.start_vm().end()
             self.unload("ccp")
         self.assertNotRegex(self.host.sh("lsmod"), "kvm|ccp")
+
+    def refuse(self, name, command):
+        fault = faults.refusal(name, command)
+        faults.arrange(self.host, fault.device, fault.settings)
+        return fault
+
+    def test_refused_initialization(self):
+        """There is no SNP and nothing to optimize, until it is tried again."""
+        fault = self.refuse("SNP_INIT_EX", 0x85)
+        self.host.sh("modprobe kvm_amd", timeout=60)
+        self.assertTrue(faults.reached(self.host, fault))
+        self.assertOff()
+        self.unload("ccp")
+        self.load()
+        self.check_vm()
+        self.unload("ccp")
+
+    def test_refused_shutdown(self):
+        """SNP goes on, and RMPOPT with it."""
+        self.load()
+        fault = self.refuse("SNP_SHUTDOWN_EX", 0x86)
+        self.host.sh("rmmod kvm_amd kvm", timeout=60)
+        self.assertTrue(faults.reached(self.host, fault))
+        self.host.wait_settled()
+        self.host.sh("modprobe kvm_amd", timeout=60)
+        self.check_vm()
+        self.unload("ccp")
+
+    def test_refused_flush(self):
+        """KVM's of the ASIDs that VMs had; ccp asks for another one."""
+        self.load()
+        self.check_vm()
+        fault = self.refuse("SNP_DF_FLUSH", 0x84)
+        self.unload()
+        self.assertTrue(faults.reached(self.host, fault))
+        self.load()
+        self.check_vm()
+        self.unload("ccp")
 
 
 class TestCoccinelle(unittest.TestCase):

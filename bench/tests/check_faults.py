@@ -32,7 +32,7 @@ class TestUnpatched(unittest.TestCase):
         """The end of an SNP VM when the hardware refuses something, and what is said of it."""
         fates = self.compare(lambda host: {fault.name: faults.fate(host, fault)
                                            for fault in faults.faults()})
-        self.notes = [f"{len(fates)} faults, {sum(fate[0] != 0 for fate in fates.values())} "
+        self.notes = [f"{len(fates)} faults, {sum(fate.status != 0 for fate in fates.values())} "
                       "of them the end of the VM"]
 
     def test_selftests(self):

@@ -22,10 +22,14 @@ class TestRefusals(case.HostCase):
         failed = 0
         for fault in faults.faults():
             with self.subTest(fault.name):
-                status, words, _ = faults.fate(self.host, fault)
-                failed += status != 0
-                self.assertIn(status, (0, 1), words)
+                assigned = self.host.snp()["assigned"]
+                fate = faults.fate(self.host, fault)
+                failed += fate.status != 0
+                self.assertTrue(fate.reached)
+                self.assertIn(fate.status, (0, 1), fate.words)
                 self.wait_all_optimized()
+                self.assertEqual(self.host.snp()["assigned"] - assigned,
+                                 fault.name in faults.LEAKS)
         self.assertEqual(failed, 7)	# launches
         for line in self.host.splats():
             self.assertRegex(line, self.EXPECTED)
@@ -51,7 +55,9 @@ class TestLoad(case.HostCase):
         self.assertGreaterEqual(vms, self.at_least)
         self.assertEqual((self.host.read("control"), self.host.read("mode")), ("on", "lazy"))
         # No page is leaked, no region lost, and every core has all.
-        self.assertEqual(self.host.snp()["closed"], self.booted["closed"])
+        now = self.host.snp()
+        for name in "closed", "assigned":
+            self.assertEqual(now[name], self.booted[name], name)
         self.wait_all_optimized()
         self.assertEqual(self.host.number("pending"), 0)
         # Nor is memory of the kernel: a footprint has 4KB, and a VM has one.
@@ -140,7 +146,8 @@ class TestBadInput(case.HostCase):
     def test_command_line(self):
         """A word that sev= does not know changes nothing; the last word counts."""
         for words, control in (("sev=rmpopt", "on"), ("sev=", "on"), ("sev=normpopt,x", "forceoff"),
-                               ("sev=normpoptx", "on")):
+                               ("sev=normpoptx", "on"), ("sev=,,normpopt,", "forceoff"),
+                               ("sev=" + "normpop" * 150, "on"), ("sev=\x01\x7f\xff", "on")):
             with hosts.Host("test_faults.command_line", append=words, cores=1, threads=1) as host:
                 self.assertEqual(host.read("control"), control, words)
                 self.assertEqual(host.splats(), [])
