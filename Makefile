@@ -48,9 +48,10 @@ fuzz: emulator
 guest: guest-stack emulator
 	@$(S)/guest
 
-## kvm-selftests: all of Linux's KVM selftests on Debian's QEMU and on the emulator;
-##        what passes on the first must pass on the second (hours; goes on where it
-##        was ended); [ON=stock|emulator AGAIN=yes LIMIT=seconds TESTS=name]
+## kvm-selftests: all of Linux's KVM selftests on Debian's QEMU and on the emulator, or
+##        with ON="base emulator" without the series and with it; what passes on the
+##        first must pass on the second (hours; goes on where it was ended);
+##        [ON="stock|base|emulator ..." AGAIN=yes LIMIT=seconds TESTS=name]
 kvm-selftests: linux-tree emulator
 	@$(S)/build all-selftests
 	@$(S)/kvm-selftests $(TESTS)

@@ -70,7 +70,8 @@ def taken(host):
 def _said(console):
     """What the kernel said of it, without what differs from boot to boot."""
     lines = re.findall(r"^\[ *[\d.]+\] .*?(SEV.*|ccp .*|WARNING: \S+)", console, re.M)
-    return [re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{5,}\b|\d+", "N", line) for line in lines
+    differs = r"0x[0-9a-f]+|(?<=PFN )[0-9a-f]+|\b[0-9a-f]{5,}\b|\d+"
+    return [re.sub(differs, "N", line) for line in lines
             if "entr" not in line and not re.search(r"PFN: .*\[", line)]
 
 
