@@ -4,16 +4,18 @@
  * launch commands, with private memory from guest_memfd in several 1GB regions,
  * hold it, and end.  Its vCPU runs once, and finds no memory at the reset vector.
  *
- *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u] [-f NTH]
+ *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-m MB] [-u] [-f NTH]
  *
  * -r  how many optimized regions the memory is to take away (default 3)
  * -p  private pages in each part of the memory (default 512)
  * -n  the NUMA node to have the memory from; with several, one part from each
+ * -m  have so many MB, wherever Linux has them: the launch's one part, and the rest as
+ *     when a guest accepts its memory.  Says then how long that took, in cycles.
  * -u  stop in the middle of the launch instead of finishing it
  * -f  let the NTH allocation of memory fail that the kernel tries to create and
  *     initialize this VM, and say whether there was one (CONFIG_FAULT_INJECTION)
  *
- * Prints "ready PAGES" when the VM is as asked for.  It then reads standard
+ * Prints "ready PAGES [CYCLES]" when the VM is as asked for.  It then reads standard
  * input: "vm" ends the VM and keeps its memory, "memory" closes the memory,
  * "end" or the end of the input ends everything.
  *
@@ -39,8 +41,10 @@
 #include <unistd.h>
 #include <linux/kvm.h>
 #include <linux/mempolicy.h>
+#include <x86intrin.h>
 
 #define PAGE		4096UL
+#define MB_PAGES	256UL
 #define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
 #define PARTS		12		/* at most */
 #define REGIONS		16384		/* there can be */
@@ -59,6 +63,8 @@ struct vm {
 	unsigned long pages;		/* its size */
 	unsigned long part;
 	unsigned long launched;		/* private pages */
+	unsigned long wanted;		/* pages to have from anywhere, or 0 */
+	uint64_t cycles;		/* that these took */
 	int nodes;			/* to have memory from, 0 if any will do */
 	int node[PARTS];
 };
@@ -192,7 +198,7 @@ static void create(struct vm *vm, int fail)
 	if (vm->memory < 0)
 		err(1, "guest_memfd");
 	vm->source = mmap(NULL, vm->pages * PAGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (vm->source == MAP_FAILED)
 		err(1, "memory");
 	slot.guest_memfd = vm->memory;
@@ -223,11 +229,27 @@ static void update_part(struct vm *vm, unsigned int i)
 	vm->launched += vm->part;
 }
 
+/* What a guest would do by accepting the rest of its memory */
+static void fill(struct vm *vm)
+{
+	struct kvm_pre_fault_memory rest = {
+		.gpa = vm->launched * PAGE,
+		.size = (vm->wanted - vm->launched) * PAGE,
+	};
+
+	while (rest.size) {
+		if (ioctl(vm->vcpu, KVM_PRE_FAULT_MEMORY, &rest) && errno != EINTR && errno != EAGAIN)
+			err(1, "no memory at 0x%llx", rest.gpa);
+	}
+	vm->launched = vm->wanted;
+}
+
 static void launch(struct vm *vm, int regions, bool finish)
 {
 	struct kvm_sev_snp_launch_start start = { .policy = SNP_POLICY };
 	struct kvm_sev_snp_launch_finish end = {};
 	bool before[REGIONS], rmpopt = read_optimized(before);
+	uint64_t begin = __rdtsc();
 	long huge = 0;
 	int i;
 
@@ -236,6 +258,8 @@ static void launch(struct vm *vm, int regions, bool finish)
 		if (vm->nodes)
 			use_node(vm->node[i % vm->nodes]);
 		update_part(vm, i);
+		if (vm->wanted)
+			break;
 		if (vm->nodes > 1) {
 			if (i + 1 == vm->nodes)
 				break;
@@ -250,6 +274,9 @@ static void launch(struct vm *vm, int regions, bool finish)
 		/* There is nothing to execute, but now the VM was on this CPU. */
 		ioctl(vm->vcpu, KVM_RUN, NULL);
 	}
+	if (vm->wanted)
+		fill(vm);
+	vm->cycles = __rdtsc() - begin;
 	munmap(vm->source, vm->pages * PAGE);
 	set_huge_pages(0);
 }
@@ -279,7 +306,7 @@ int main(int argc, char **argv)
 	char line[32];
 	int option;
 
-	while ((option = getopt(argc, argv, "r:p:n:uf:")) != -1) {
+	while ((option = getopt(argc, argv, "r:p:n:m:uf:")) != -1) {
 		switch (option) {
 		case 'r':
 			regions = atoi(optarg);
@@ -290,6 +317,9 @@ int main(int argc, char **argv)
 		case 'n':
 			parse_nodes(&vm, optarg);
 			break;
+		case 'm':
+			vm.wanted = atol(optarg) * MB_PAGES;
+			break;
 		case 'u':
 			finish = false;
 			break;
@@ -297,17 +327,24 @@ int main(int argc, char **argv)
 			fail = atoi(optarg);
 			break;
 		default:
-			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-u] [-f NTH]");
+			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]]"
+			     " [-m MB] [-u] [-f NTH]");
 		}
 	}
 	if (regions < 1 || regions > PARTS || pages < 1)
 		errx(2, "REGIONS must be 1 to %d, PAGES at least 1", PARTS);
 
+	if (vm.wanted && (!finish || vm.wanted <= (unsigned long)pages))
+		errx(2, "MB must be more than PAGES, and the launch be finished");
+
 	vm.part = pages;
-	vm.pages = vm.part * PARTS;
+	vm.pages = vm.wanted ?: vm.part * PARTS;
 	create(&vm, fail);
 	launch(&vm, regions, finish);
-	printf("ready %lu\n", vm.launched);
+	printf("ready %lu", vm.launched);
+	if (vm.wanted)
+		printf(" %ju", (uintmax_t)vm.cycles);
+	printf("\n");
 	fflush(stdout);
 
 	while (fgets(line, sizeof(line), stdin)) {
