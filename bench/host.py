@@ -127,9 +127,9 @@ class Host(machine.Machine):
                 " > /tmp/ordinary & read -r line < /tmp/ordinary; rm /tmp/ordinary;"
                 "[ $line = running ]", timeout=180)
 
-    def start_vm(self, options=""):
+    def start_vm(self, options="", timeout=120):
         """Start an SNP VM; it is there, with its memory, when this returns."""
-        return Vm(self, options)
+        return Vm(self, options, timeout)
 
     def wait_quiet(self):
         """Where the TSC is trusted: the switch to it stops all CPUs, some seconds
@@ -172,7 +172,7 @@ class Host(machine.Machine):
 class Vm:
     """An SNP VM in the guest: bench/guest/snpvm.c and the pipes to it."""
 
-    def __init__(self, host, options):
+    def __init__(self, host, options, timeout):
         self.host = host
         self.slot = host.slots.pop()
         self.name = f"vm{self.slot}"
@@ -181,11 +181,11 @@ class Vm:
             f"rm -f /tmp/{self.name}.*; mkfifo /tmp/{self.name}.in /tmp/{self.name}.out;"
             f"snpvm {options} < /tmp/{self.name}.in > /tmp/{self.name}.out 2>&1 & {self.name}=$!;"
             f"exec {self.into}<>/tmp/{self.name}.in {self.out}<>/tmp/{self.name}.out;"
-            f"{self._answer()}", timeout=120)
+            f"{self._answer()}", timeout=timeout)
         if not line.startswith("ready "):
             host.slots.add(self.slot)
             raise RuntimeError(f"the SNP VM did not start: {line}")
-        self.pages = int(line.split()[1])
+        self.pages, *self.cycles = map(int, line.split()[1:])
 
     def _answer(self):
         return f"read -r line <&{self.out}; echo $line"

@@ -83,6 +83,7 @@ class Machine:
     machine: more -machine properties, such as "rmp=contiguous"
     far:    where the last node's RAM begins, such as "3T"
     snp:    False for the same machine without SNP
+    count:  the clock counts instructions, one for each ns; one CPU at a time, slow
     qemu:   another QEMU: its command and its -L options
     agent:  the guest runs our init, which takes commands on its second
             serial port (see sh())
@@ -91,7 +92,8 @@ class Machine:
 
     def __init__(self, name="boot", kernel=None, initrd=None, append="",
                  cores=4, threads=2, nodes=1, mem="8G", cpu="", machine="",
-                 far="", snp=True, qemu_args=(), agent=True, stdio=False, qemu=(QEMU, *ROMS)):
+                 far="", snp=True, count=False, qemu_args=(), agent=True, stdio=False,
+                 qemu=(QEMU, *ROMS)):
         self.name = name
         self.log = os.path.join(LOGS, name + ".log")
         self.agent = agent
@@ -101,7 +103,9 @@ class Machine:
         self.seen = 0
         self.command = self._command(
             kernel or KERNEL, initrd or INITRD, append, stdio, qemu,
-            hardware(cores, threads, nodes, mem, cpu, machine, far, snp))
+            [*(("-accel", "tcg,thread=single", "-icount", "shift=0") if count else
+               ("-accel", "tcg,thread=multi")),
+             *hardware(cores, threads, nodes, mem, cpu, machine, far, snp)])
         self.command += qemu_args
 
     def _command(self, kernel, initrd, append, stdio, qemu, arguments):
@@ -110,7 +114,7 @@ class Machine:
         cmdline = "console=ttyS0 panic=-1 no_timer_check " + ("rmpopt.agent " if self.agent else "") + append
         command = [
             *qemu, "-name", "rmpopt,debug-threads=on", "-nodefaults", "-display", "none",
-            "-no-reboot", "-accel", "tcg,thread=multi", *arguments,
+            "-no-reboot", *arguments,
             "-kernel", kernel, "-initrd", initrd, "-append", cmdline.strip(),
             "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
         ]
@@ -198,7 +202,7 @@ class Machine:
         for task in os.listdir(tasks):
             try:
                 with open(f"{tasks}/{task}/comm") as comm:
-                    if not comm.read().startswith("CPU "):
+                    if not comm.read().startswith(("CPU ", "ALL CPUs")):
                         continue
                 with open(f"{tasks}/{task}/schedstat") as stat:
                     ran += int(stat.read().split()[0])
