@@ -62,6 +62,11 @@ kvm-selftests: linux-tree emulator
 bench: initrd emulator
 	@$(S)/bench
 
+## containment: which regions an SNP VM takes from everybody, by its size, on a fresh and
+##              on a churned host; tables in out/containment.md; [RESULTS=out], half an hour
+containment: initrd emulator
+	@$(S)/bench containment
+
 ## boot: boot KERNEL= and INITRD= (default: ours) on the emulated SNP host, with
 ##       [APPEND= CORES=4 THREADS=2 NODES=1 MEM=8G QEMU_ARGS=]; C-a x ends it;
 ##       NODES=2 FAR=3T has the last node's memory begin at that address
@@ -134,5 +139,5 @@ help:
 	@echo "RMPOPT_CACHE=dir moves the cache; SETUP=no installs no packages."
 
 .NOTPARALLEL:
-.PHONY: run test check soak fuzz bench boot tree save series linux-tree qemu-tree kernel emulator selftests \
-	initrd guest guest-stack kvm-selftests setup paths clean distclean help
+.PHONY: run test check soak fuzz bench containment boot tree save series linux-tree qemu-tree \
+	kernel emulator selftests initrd guest guest-stack kvm-selftests setup paths clean distclean help

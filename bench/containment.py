@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""'make containment': which regions an SNP VM takes from everybody, by its size.
+
+SNP VMs of several sizes come and go on a host that has just booted, and on one whose memory
+was churned, by bench/guest/churn.c.  They have their memory where Linux has it: "before", and
+"after" with the placement of private memory, where the kernel has a switch for that.  What
+it writes, out/containment.json:
+
+machine     MB of RAM, and the kernel;  seed, peak, keep: as churn was told, in % of the
+            free memory
+hosts       one for each boot:
+  nodes, churned, regions   NUMA nodes; whether it was; how many regions could be lost
+  free, blocks  MB free, and 2MB blocks among them, when the first VM came
+  churn         held, free and large MB (in blocks of 2MB or more), operations, digest
+  vms           one for each VM, in order:
+    mb, placement   its size; "before" or "after"
+    lost, where     regions that were optimized and no longer are, as sysfs has it, which the
+                    emulated hardware has to confirm: by the RMPOPT tables of all cores, and
+                    by the regions in the RMP that got an assigned page
+    pages           its pages in each region, as the emulated hardware made them private:
+                    some of the regions were not optimized before it came
+    footprint       how many regions it had private pages in, and the firmware some for it,
+                    as the kernel's trace event has it
+    blocks          free blocks of 2MB before, while it lived, and afterwards
+    migrated        pages that Linux moved for it, or in that time
+instructions  of the kernel and the VMM, for the launch and all memory of a VM: a boot of its
+            own, in which the emulator's clock counts them;  mb, churned, placement, count
+"""
+
+import collections
+import json
+import os
+import re
+import time
+
+import benchreport as report
+import host as hosts
+import machine
+
+MEM = "8G"
+SIZES = (64, 256, 1024, 4096)	# MB
+SEED = 1
+PEAK, KEEP = 92, 33		# % of the free memory
+ROOM = 85			# % of the free memory that a VM may have
+# A VM's last page is shared, and its footprint known; /proc/vmstat is not in this kernel.
+EVENTS = ("rmpopt/rmpopt_rescan_begin", "migrate/mm_migrate_pages")
+COUNTED = {"mem": "3G", "mb": 64}
+PLACEMENT = hosts.SYSFS + "placement"
+SWITCH = {"before": "off", "after": "on"}
+HOUR = 3600
+ABOUT = """\
+SNP VMs came and went, one after the other, on hosts with {mem} of memory.  Lost are the regions
+of 1GB that were optimized, and are not while it lives, for everybody.  Its pages lie in these,
+and in others that were not optimized anyway.  Churned: all kinds of memory were taken and freed
+in random order.  Free blocks, of 2MB: before it, while it lived, after it.  Before and after:
+without and with the placement of private memory.
+"""
+
+
+class Host(hosts.Host):
+    """What is started on it runs on the first CPU: each VM begins on the same node."""
+
+    def __init__(self, name, nodes=1, **options):
+        super().__init__(name, cores=nodes, threads=1, nodes=nodes, **options)
+        self.hardware = self.log.replace(".log", ".hardware")
+
+    def ready(self):
+        # An idle core would keep its regions pending.
+        self.sh(f"taskset -pc 0 $$; echo eager > {hosts.SYSFS}mode")
+        self.wait_settled()
+        missing, _ = self.sh(f"[ -e {PLACEMENT} ]", check=False)
+        self.placements = ("before",) if missing else ("before", "after")
+
+    def free_mb(self):
+        return int(re.search(r"MemFree: +(\d+)", self.sh("cat /proc/meminfo"))[1]) // 1024
+
+    def blocks(self):
+        """Free blocks of 2MB"""
+        return sum(int(count) << order for line in self.sh("cat /proc/buddyinfo").splitlines()
+                   for order, count in enumerate(line.split()[4 + 9:]))
+
+    def churn(self, peak, keep, seed=SEED, rounds=3):
+        """Have memory churned, MB at the peak and in the end; it is held from then on."""
+        line = self.sh("mkfifo /tmp/churn.in /tmp/churn.out;"
+                       f"churn -s {seed} -r {rounds} {peak} {keep} < /tmp/churn.in"
+                       " > /tmp/churn.out 2>&1 & exec 9<>/tmp/churn.in;"
+                       "read -r line < /tmp/churn.out; echo $line", timeout=HOUR)
+        said = re.fullmatch(r"churned: (\d+) MB held, (\d+) MB free, (\d+) .*; (\d+) operations, "
+                            r"digest (\w+)", line)
+        if not said:
+            raise RuntimeError(f"churn did not churn: {line}")
+        names = "held", "free", "large", "operations"
+        return {**dict(zip(names, map(int, said.groups()))), "digest": said[5]}
+
+    def churn_share(self):
+        # Whole 64MB, so that each boot has the same operations
+        free = self.free_mb()
+        return self.churn(*(free * share // 100 // 64 * 64 for share in (PEAK, KEEP)))
+
+    def start_log(self):
+        """Have the hardware log which pages become private."""
+        if os.path.exists(self.hardware):
+            os.remove(self.hardware)
+        self.monitor(f"logfile {self.hardware}")
+        self.query("trace-event-set-state", name="snp_rmpupdate", enable=True)
+
+    def private_pages(self):
+        """Region -> how many pages became a VM's since the log began, which ends"""
+        self.query("trace-event-set-state", name="snp_rmpupdate", enable=False)
+        pages = collections.Counter()
+        with open(self.hardware) as file:
+            for line in file:
+                spa, operand = re.search(r" spa 0x(\w+) .* operand 0x(\w+): status 0$",
+                                         line).groups()
+                # Assigned, with an ASID, which the firmware's pages do not have
+                if int(operand, 16) & 1 and int(operand, 16) >> 32:
+                    pages[int(spa, 16) >> 30] += 1
+        os.remove(self.hardware)
+        return dict(sorted(pages.items()))
+
+    def place(self, placement):
+        if "after" in self.placements:
+            self.sh(f"echo {SWITCH[placement]} > {PLACEMENT}")
+
+    def life(self, mb, placement="before"):
+        """A VM comes and goes."""
+        self.place(placement)
+        before, closed = self.read("optimized"), set(self.snp()["closed"])
+        blocks = [self.blocks()]
+        self.trace_start(EVENTS)
+        self.start_log()
+        vm = self.start_vm(f"-m {mb}", timeout=HOUR)
+        pages = self.private_pages()
+        lost = machine.regions(before) - self.list("optimized")
+        self.confirm(lost, "tables", self.dark(before))
+        self.confirm(lost, "RMP", set(self.snp()["closed"]) - closed)
+        blocks.append(self.blocks())
+        vm.end()
+        self.wait_optimized(before)
+        events = self.trace()
+        blocks.append(self.blocks())
+        if footprint(events) < len(pages):
+            raise RuntimeError(f"{len(pages)} regions have private pages, and the footprint has "
+                               f"{footprint(events)}")
+        return {"mb": mb, "placement": placement, "lost": len(lost),
+                "where": machine.ranges(lost), "pages": pages, "footprint": footprint(events),
+                "blocks": blocks, "migrated": migrated(events), "cycles": vm.cycles[0]}
+
+    @staticmethod
+    def confirm(lost, where, regions):
+        if regions != lost:
+            raise RuntimeError(f"lost by sysfs: {machine.ranges(lost) or 'none'}, by the "
+                               f"emulator's {where}: {machine.ranges(regions) or 'none'}")
+
+
+def footprint(events):
+    """Of the VM: the firmware's rescans have none."""
+    return sum(int(fields["regions"]) for name, fields in events
+               if name == "rmpopt_rescan_begin" and fields["vm"] != "0")
+
+
+def migrated(events):
+    return sum(int(fields["nr_succeeded"]) for name, fields in events
+               if name == "mm_migrate_pages")
+
+
+def one_host(say, nodes, churned, mem, sizes):
+    name = title({"nodes": nodes, "churned": churned})
+    with Host(f"containment.{state(churned)}{nodes}", nodes, mem=mem) as host:
+        host.ready()
+        say(f"{name}: booted")
+        result = {"nodes": nodes, "churned": churned, "regions": len(host.list("optimized")),
+                  "churn": host.churn_share() if churned else None, "free": host.free_mb(),
+                  "blocks": host.blocks(), "kernel": host.sh("uname -r"), "vms": []}
+        say(f"{name}: {result['free']} MB free, {2 * result['blocks']} of them in blocks of 2 MB")
+        for mb in sizes:
+            if mb > result["free"] * ROOM // 100:
+                say(f"{name}: no room for {mb} MB")
+                continue
+            for placement in host.placements:
+                vm = host.life(mb, placement)
+                del vm["cycles"]	# of a clock that is not the emulated CPU's
+                result["vms"].append(vm)
+                say(f"{name}: a VM of {mb} MB, {placement}, in regions {where(vm)}: lost are "
+                    f"{vm['where'] or 'none'}, {vm['lost']} of {result['regions']}")
+        return result, host.splats()
+
+
+def count(say):
+    """Instructions: see above"""
+    result = []
+    with Host("containment.count", mem=COUNTED["mem"], count=True) as host:
+        host.ready()
+        for churned in False, True:
+            if churned:
+                host.churn_share()
+            for placement in host.placements:
+                result.append({"mb": COUNTED["mb"], "churned": churned, "placement": placement,
+                               "count": host.life(COUNTED["mb"], placement)["cycles"]})
+                say(f"{state(churned)}, a VM of {COUNTED['mb']} MB, {placement}: "
+                    f"{result[-1]['count']} instructions")
+        return result, host.splats()
+
+
+def where(vm):
+    """The regions of its pages, with their share: at 0 % there are some, too."""
+    return " ".join(f"{region}:{round(100 * pages / sum(vm['pages'].values()))}%"
+                    for region, pages in vm["pages"].items())
+
+
+def state(churned):
+    return "churned" if churned else "fresh"
+
+
+def title(host):
+    return f"{state(host['churned'])}, {host['nodes']} node{'s' * (host['nodes'] > 1)}"
+
+
+def text(data):
+    lines = [ABOUT.format(**data["machine"])]
+    lines += report.table(
+        ["host", "VM, MB", "", "lost", "which", "its pages in", "free blocks", "pages moved"],
+        [[title(host), vm["mb"], vm["placement"], f"{vm['lost']} of {host['regions']}",
+          vm["where"] or "none", where(vm), " / ".join(map(str, vm["blocks"])), vm["migrated"]]
+         for host in data["hosts"] for vm in host["vms"]])
+    lines += ["", "What was churned:", ""]
+    lines += report.table(["host", "MB held", "MB free", "in blocks of 2MB or more", "operations",
+                           "digest"],
+                          [[title(host), host["churn"]["held"], host["churn"]["free"],
+                            f"{100 * host['churn']['large'] // host['churn']['free']} %",
+                            host["churn"]["operations"], host["churn"]["digest"]]
+                           for host in data["hosts"] if host["churned"]])
+    lines += ["", "Instructions, by the emulator's count, for each page of a VM's memory:", ""]
+    lines += report.table(["host", "VM, MB", "", "instructions"],
+                          [[state(one["churned"]), one["mb"], one["placement"],
+                            round(one["count"] / (one["mb"] * 256))]
+                           for one in data["instructions"]])
+    return "\n".join(lines) + "\n"
+
+
+def draw(data, path):
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    pyplot.rcParams.update({"font.size": 10, "axes.spines.top": False,
+                            "axes.spines.right": False, "svg.hashsalt": "rmpopt"})
+    nodes = sorted({host["nodes"] for host in data["hosts"]})
+    figure, axes = pyplot.subplots(1, len(nodes), figsize=(4.75 * len(nodes), 3.8), sharey=True,
+                                   squeeze=False, layout="constrained")
+    for axis, number in zip(axes[0], nodes):
+        chosen = [host for host in data["hosts"] if host["nodes"] == number]
+        for host in chosen:
+            for placement, line in ("before", "-"), ("after", "--"):
+                points = [(vm["mb"], vm["lost"]) for vm in host["vms"]
+                          if vm["placement"] == placement]
+                if points:
+                    axis.plot(*zip(*points), linestyle=line,
+                              color="#7a2f2f" if host["churned"] else "#1b7a47",
+                              marker="D" if host["churned"] else "o",
+                              label=f"{state(host['churned'])} host, {placement}")
+        sizes = sorted({vm["mb"] for host in chosen for vm in host["vms"]})
+        axis.plot(sizes, [-(-mb // 1024) for mb in sizes], color="#9a9a9a", linestyle=":",
+                  label="as many as hold it")
+        axis.axhline(max(host["regions"] for host in chosen), color="#9a9a9a", linewidth=0.8)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(sizes, [f"{mb} MB" if mb < 1024 else f"{mb // 1024} GB" for mb in sizes])
+        axis.minorticks_off()
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel("memory of the SNP VM")
+        axis.set_title(f"{number} node{'s' * (number > 1)}, {data['machine']['mem']}", fontsize=10)
+    axes[0][0].set_ylabel("regions of 1 GB lost for everybody\n(of those at the line)")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, ncol=5, fontsize=9,
+                  loc="lower center")
+    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def write(data, out):
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, "containment.json"), "w") as file:
+        json.dump(data, file, indent=1)
+        file.write("\n")
+    with open(os.path.join(out, "containment.md"), "w") as file:
+        file.write(text(data))
+    draw(data, os.path.join(out, "containment.svg"))
+
+
+def main(out, mem=MEM, sizes=SIZES):
+    began, splats = time.monotonic(), []
+
+    def say(line):
+        print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
+
+    data = {"machine": {"mem": mem}, "seed": SEED, "peak": PEAK, "keep": KEEP, "hosts": []}
+    for nodes in 1, 2:
+        for churned in False, True:
+            host, said = one_host(say, nodes, churned, mem, sizes)
+            data["hosts"].append(host)
+            splats += said
+    data["machine"]["kernel"] = data["hosts"][0]["kernel"]
+    data["instructions"], said = count(say)
+    write(data, out)
+    print(text(data))
+    where = os.path.relpath(out, machine.TOP)
+    print(f"{where}/containment.json has all figures, containment.md the tables, containment.svg "
+          "the picture")
+    for line in splats + said:
+        print(f"rmpopt: the kernel complained: {line}")
+    return 1 if splats + said else 0

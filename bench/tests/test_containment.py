@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The figures of 'make containment': that churn is churn, and what is lost is lost."""
+
+import containment
+from tests import case
+
+
+class TestContainment(case.HostCase):
+    @classmethod
+    def setUpClass(cls, log=""):
+        cls.host = containment.Host(f"{cls.__module__}.{cls.__name__}{log}", mem="5G")
+        cls.addClassCleanup(cls.host.stop)
+        cls.host.start()
+        cls.host.ready()
+        cls.booted = cls.host.snp()
+
+    def digest(self, seed):
+        return self.host.sh(f"churn -s {seed} -r 2 64 32 < /dev/null").split()[-4:]
+
+    def test_a_seed_gives_the_same_operations(self):
+        self.assertEqual(self.digest(1), self.digest(1))
+        self.assertNotEqual(self.digest(1), self.digest(2))
+
+    def test_a_small_vm_loses_more_regions_on_a_churned_host(self):
+        """life() itself fails if sysfs and the emulator do not agree on those lost."""
+        fresh = self.host.life(64)
+        # Of another boot: what that VM had would be the first that the next one gets.
+        with containment.Host(self.host.name + ".churned", mem="5G") as host:
+            host.ready()
+            free = host.free_mb()
+            # Linux takes what lies above 4GB first: all of that, and some more.
+            churn = host.churn(free * 3 // 4, free // 4, rounds=1)
+            churned = host.life(64)
+            self.assertEqual(host.splats(), [])
+        self.notes = [f"{churn['large']} of {churn['free']} MB free in blocks of 2 MB or more",
+                      *(f"pages in {containment.where(vm)}, lost {vm['where'] or 'none'}"
+                        for vm in (fresh, churned))]
+        self.assertLess(churn["large"], churn["free"] * 9 // 10, self.notes)
+        self.assertGreater(len(churned["pages"]), len(fresh["pages"]), self.notes)
+        self.assertGreater(churned["lost"], fresh["lost"], self.notes)
