@@ -133,4 +133,40 @@ static inline void rmpopt_queue_rescan(struct rmpopt_rescan *rescan, int cpu) { 
 static inline void rmpopt_queue_full_rescan(void) { }
 #endif
 
+#if defined(CONFIG_KVM_AMD_SEV) && defined(CONFIG_CONTIG_ALLOC)
+/**
+ * rmpopt_place() - exchange a page that is to become private
+ * @page: the page, of order 0, which nobody uses yet
+ * @gfp: what it was allocated with
+ * @guest: it is for guest memory; if not, it is never aligned to 2MB
+ *
+ * The page that is returned is on the same node, and in a region that is lost
+ * anyway if there is one.  Free it as the other one.
+ *
+ * Context: Process context.  Takes a mutex within which no memory is reclaimed,
+ *	    and may wait, for 20 ms at most, for pages to be moved away.
+ * Return: the page to use, which is @page if there is no better one, or if a
+ *	   fatal signal is pending
+ */
+struct page *rmpopt_place(struct page *page, gfp_t gfp, bool guest);
+
+/**
+ * rmpopt_place_begin() - there is one more SNP VM
+ */
+void rmpopt_place_begin(void);
+
+/**
+ * rmpopt_place_end() - there is one less, and nobody allocates memory for it
+ */
+void rmpopt_place_end(void);
+#else
+static inline struct page *rmpopt_place(struct page *page, gfp_t gfp, bool guest)
+{
+	return page;
+}
+
+static inline void rmpopt_place_begin(void) { }
+static inline void rmpopt_place_end(void) { }
+#endif
+
 #endif /* _ASM_X86_RMPOPT_H */

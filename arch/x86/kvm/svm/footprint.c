@@ -92,8 +92,11 @@ static void snp_footprint_put(struct snp_footprint *footprint)
 
 void snp_footprint_create(struct kvm *kvm)
 {
-	if (cpu_feature_enabled(X86_FEATURE_RMPOPT))
-		to_kvm_sev_info(kvm)->footprint = snp_footprint_alloc(task_tgid_nr(current));
+	if (!cpu_feature_enabled(X86_FEATURE_RMPOPT))
+		return;
+
+	to_kvm_sev_info(kvm)->footprint = snp_footprint_alloc(task_tgid_nr(current));
+	rmpopt_place_begin();
 }
 
 /* A page at @pfn is made private, or shared, on behalf of @kvm. */
@@ -118,7 +121,11 @@ void snp_footprint_set_cpu(struct kvm *kvm)
 
 void snp_footprint_destroy(struct kvm *kvm)
 {
-	snp_footprint_put(to_kvm_sev_info(kvm)->footprint);
+	struct snp_footprint *footprint = to_kvm_sev_info(kvm)->footprint;
+
+	if (footprint)
+		rmpopt_place_end();
+	snp_footprint_put(footprint);
 }
 
 void *snp_gmem_create(struct kvm *kvm)
@@ -135,6 +142,11 @@ void *snp_gmem_create(struct kvm *kvm)
 void snp_gmem_destroy(void *footprint)
 {
 	snp_footprint_put(footprint);
+}
+
+struct folio *snp_gmem_place(struct folio *folio, gfp_t gfp)
+{
+	return page_folio(rmpopt_place(folio_page(folio, 0), gfp, true));
 }
 
 #include "footprint_kunit.c"

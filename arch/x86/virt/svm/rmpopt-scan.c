@@ -67,6 +67,12 @@ int rmpopt_execute(unsigned int region, enum rmpopt_function function)
 	return optimized;
 }
 
+/* Whether a region that is not optimized is lost, or just was not verified yet */
+bool rmpopt_scanned(void)
+{
+	return READ_ONCE(rmpopt_running) && !atomic_read(&rmpopt_leaders);
+}
+
 unsigned long rmpopt_executed(void)
 {
 	unsigned long sum = 0;
@@ -218,6 +224,7 @@ static void rmpopt_rescan_work(struct work_struct *work)
 
 void rmpopt_queue_rescan(struct rmpopt_rescan *rescan, int cpu)
 {
+	rmpopt_place_again(rescan->regions);
 	rmpopt_fall_behind();
 	rescan->since = ktime_get();
 	INIT_WORK(&rescan->work, rmpopt_rescan_work);
@@ -237,6 +244,7 @@ static void rmpopt_full_rescan_work(struct work_struct *work)
 
 void rmpopt_queue_full_rescan(void)
 {
+	rmpopt_place_again(NULL);
 	rmpopt_queue_full_rescan_on(WORK_CPU_UNBOUND);
 }
 EXPORT_SYMBOL_FOR_MODULES(rmpopt_queue_full_rescan, "kvm-amd");

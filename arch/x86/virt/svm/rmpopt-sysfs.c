@@ -10,6 +10,7 @@
 #include <linux/device.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/string_choices.h>
 #include <linux/sysfs.h>
 #include <linux/workqueue.h>
 
@@ -79,6 +80,27 @@ static ssize_t mode_store(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RW(mode);
 
+static ssize_t placement_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	bool on = IS_ENABLED(CONFIG_CONTIG_ALLOC) && READ_ONCE(rmpopt_placement);
+
+	return sysfs_emit(buf, "%s\n", str_on_off(on));
+}
+
+static ssize_t placement_store(struct device *dev, struct device_attribute *attr,
+			       const char *buf, size_t count)
+{
+	bool on = sysfs_streq(buf, "on");
+
+	if (!on && !sysfs_streq(buf, "off"))
+		return -EINVAL;
+
+	rmpopt_set_placement(on);
+
+	return count;
+}
+static DEVICE_ATTR_RW(placement);
+
 #define RMPOPT_ATTR_RO(name, format, value...)					\
 static ssize_t name##_show(struct device *dev, struct device_attribute *attr,	\
 			   char *buf)						\
@@ -131,6 +153,7 @@ static const BIN_ATTR_RO(optimized, 0);
 static struct attribute *rmpopt_attrs[] = {
 	&dev_attr_control.attr,
 	&dev_attr_mode.attr,
+	&dev_attr_placement.attr,
 	&dev_attr_pending.attr,
 	&dev_attr_rmpopts.attr,
 	&dev_attr_rescans.attr,
@@ -148,6 +171,9 @@ static const struct bin_attribute *const rmpopt_bin_attrs[] = {
 /* Where RMPOPT is not supported there is nothing but the file that says so. */
 static umode_t rmpopt_is_visible(struct kobject *kobj, struct attribute *attr, int n)
 {
+	if (attr == &dev_attr_placement.attr && !IS_ENABLED(CONFIG_CONTIG_ALLOC))
+		return 0;
+
 	if (rmpopt_control != RMPOPT_NOT_SUPPORTED)
 		return attr->mode;
 

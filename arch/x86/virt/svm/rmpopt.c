@@ -231,6 +231,7 @@ static int __init rmpopt_init(void)
 		/* What another kernel left in the tables goes with the windows. */
 		on_each_cpu(rmpopt_disable_cpu, NULL, 1);
 		rmpopt_scan_init();
+		rmpopt_place_init();
 		rmpopt_control = sev_cfg.normpopt ? RMPOPT_FORCE_OFF : RMPOPT_ON;
 		if (sev_cfg.normpopt)
 			missing = "switched off on the command line";

@@ -32,6 +32,7 @@ void rmpopt_find_windows(void);
 extern unsigned long rmpopt_present[], rmpopt_optimized[], rmpopt_leading[];
 extern atomic_long_t rmpopt_rescans, rmpopt_rescanned;
 int rmpopt_execute(unsigned int region, enum rmpopt_function function);
+bool rmpopt_scanned(void);
 unsigned long rmpopt_executed(void);
 void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since);
 void rmpopt_scan_start(void);
@@ -61,6 +62,18 @@ int rmpopt_spread_init(void);
 
 /* rmpopt-firmware.c: pages that the firmware gives back */
 void rmpopt_firmware_stop(void);
+
+/* rmpopt-place.c: where private pages come from */
+extern bool rmpopt_placement;
+#ifdef CONFIG_CONTIG_ALLOC
+void rmpopt_set_placement(bool on);
+void rmpopt_place_again(const unsigned long *regions);
+void rmpopt_place_init(void);
+#else
+static inline void rmpopt_set_placement(bool on) { }
+static inline void rmpopt_place_again(const unsigned long *regions) { }
+static inline void rmpopt_place_init(void) { }
+#endif
 
 /* rmpopt-sysfs.c: the knob and the figures */
 void rmpopt_sysfs_settled(void);
