@@ -78,7 +78,7 @@ class TestSeries(case.HostCase):
         self.assertAllOptimized()
 
     def test_bad_writes_change_nothing(self):
-        for name in ("control", "mode"):
+        for name in ("control", "mode", "placement"):
             was = self.host.read(name)
             for bad in ("", "onn", "1", "notsupported", "x" * 3000, "\\\\001"):
                 status, output = self.host.sh(

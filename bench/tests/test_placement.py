@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The place of private memory: few regions, on a host whose memory was churned."""
+
+import containment
+import host as hosts
+import machine
+from tests import case
+
+SWITCH = hosts.SYSFS + "placement"
+
+
+class TestPlacement(case.HostCase):
+    options = {"mem": "6G"}
+    nodes = 1
+
+    @classmethod
+    def setUpClass(cls, log=""):
+        cls.host = containment.Host(f"{cls.__module__}.{cls.__name__}{log}", cls.nodes,
+                                    **cls.options)
+        cls.addClassCleanup(cls.host.stop)
+        cls.host.start()
+        cls.host.ready()
+        cls.booted = cls.host.snp()
+        cls.off_at_boot = cls.host.read("placement") == "off"
+        free = cls.host.free_mb()
+        cls.churned = cls.host.churn(free * 3 // 4, free // 4, rounds=1)
+
+    def tearDown(self):
+        self.host.sh(f"echo off > {SWITCH}")
+        super().tearDown()
+
+    def free_kb(self):
+        return int(self.host.sh("sed -n 's/^MemFree: *//p' /proc/meminfo").split()[0])
+
+    def test_it_is_off_at_boot(self):
+        self.assertTrue(self.off_at_boot)
+
+    def test_few_regions_are_lost(self):
+        """life() fails if the emulator does not see what sysfs says."""
+        for mb in 64, 256:
+            lives = {placement: self.host.life(mb, placement) for placement in containment.SWITCH}
+            self.notes += [f"{mb} MB {placement}: lost {life['where'] or 'none'}, pages in "
+                           f"{containment.where(life)}, {life['migrated']} moved, "
+                           f"blocks {life['blocks']}" for placement, life in lives.items()]
+            self.assertLessEqual(lives["after"]["lost"], 1 + self.nodes, self.notes)
+            self.assertGreater(lives["before"]["lost"], lives["after"]["lost"], self.notes)
+
+    def test_a_second_vm_takes_what_is_lost(self):
+        before = self.host.read("optimized")
+        self.host.sh(f"echo on > {SWITCH}")
+        self.host.start_log()
+        first = self.start_vm("-m 32")
+        lost = machine.regions(before) - self.host.list("optimized")
+        second = self.start_vm("-m 32")
+        pages = self.host.private_pages()
+        self.notes = [f"pages in {pages}"]
+        self.assertEqual(machine.regions(before) - self.host.list("optimized"), lost)
+        self.assertLessEqual(len(pages), 1 + self.nodes, self.notes)
+        first.end()
+        second.end()
+        self.host.wait_optimized(before)
+
+    def test_pages_are_moved_to_fill_a_region(self):
+        life = self.host.life(1024, "after")
+        self.notes = [f"lost {life['where'] or 'none'}, pages in {containment.where(life)}, "
+                      f"{life['migrated']} moved, blocks {life['blocks']}"]
+        self.assertGreater(life["migrated"], 0, self.notes)
+        self.assertLessEqual(life["lost"], 1 + self.nodes, self.notes)
+        self.assertLess(abs(life["blocks"][2] - life["blocks"][0]), life["blocks"][0], self.notes)
+
+    def held_kb(self, release):
+        """What a VM of which little is in the last block leaves of it to release"""
+        self.host.sh(f"echo on > {SWITCH}")
+        vm = self.start_vm("-m 4")
+        before = self.free_kb()
+        self.host.sh(release)
+        freed = self.free_kb() - before
+        vm.end()
+        self.notes += [f"{freed} kB by {release}"]
+        return freed
+
+    def test_what_is_held_goes_back_when_it_is_switched_off(self):
+        self.assertGreater(self.held_kb(f"echo off > {SWITCH}"), 1024, self.notes)
+
+    def test_what_is_held_goes_back_when_memory_is_short(self):
+        shrink = "echo 2 > /proc/sys/vm/drop_caches"
+        self.host.sh(shrink)
+        self.assertGreater(self.held_kb(shrink), 1024, self.notes)
+
+    def test_what_is_held_goes_back_with_the_last_vm(self):
+        self.host.sh(f"echo on > {SWITCH}")
+        self.start_vm("-m 4").end()
+        before = self.free_kb()
+        self.host.sh(f"echo off > {SWITCH}")
+        freed = self.free_kb() - before
+        self.notes = [f"{freed} kB"]
+        self.assertLess(freed, 1024, self.notes)
+
+    def test_a_vm_that_is_killed(self):
+        before = self.host.read("optimized")
+        self.host.sh(f"echo on > {SWITCH}")
+        for delay in "0.1", "0.3", "0.6":
+            self.host.sh(f"timeout -s KILL {delay} snpvm -m 512 < /dev/null > /dev/null 2>&1",
+                         check=False)
+        self.host.wait_optimized(before)
+        self.assertLessEqual(self.host.life(16, "after")["lost"], 1 + self.nodes)
+
+
+class TestPlacementOnTwoNodes(TestPlacement):
+    options = {"mem": "8G"}
+    nodes = 2
