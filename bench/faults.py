@@ -4,6 +4,8 @@
 import collections
 import re
 
+import load
+
 Fault = collections.namedtuple("Fault", "name device settings")
 # The VM's end, its VMM's words and the kernel's; if what was to fail did come
 Fate = collections.namedtuple("Fate", "status words said reached")
@@ -20,8 +22,8 @@ LEAKS = "SNP_DECOMMISSION", "SNP_PAGE_RECLAIM"
 # shared, and falls into it later, with the series or without.
 REFUSALS = {"FAIL_INUSE": (3, (1, 2, 5, 9, 13, 17)),
             "FAIL_OVERLAP": (4, (1, 9, 17, 18, 19, 20, 27, 36))}
-# From nodes of numa=fake=1G where all is optimized
-VM = "snpvm -n 4,5 -p 8"
+# With room for a VM in two regions that are optimized
+OPTIONS = dict(load.OPTIONS, mem="12G")
 
 
 def refusal(name, command, status=0x17):
@@ -57,10 +59,17 @@ def slow_rmpopt(host, microseconds):
     arrange(host, "", {"snp-rmpopt-delay": microseconds})
 
 
+def vm_options(host):
+    """Memory from two regions in which nobody has private pages"""
+    closed = host.snp()["closed"]
+    nodes = [node for region, node in sorted(host.fake_nodes().items()) if region not in closed]
+    return f"-n {nodes[0]},{nodes[1]} -p 8"
+
+
 def taken(host):
     """The regions that a VM takes from RMPOPT while it lives, when nothing is refused."""
     before = host.read("optimized")
-    vm = host.start_vm(VM.removeprefix("snpvm "))
+    vm = host.start_vm(vm_options(host))
     dark = host.dark(before)
     vm.end()
     host.wait_optimized(before)
@@ -77,9 +86,10 @@ def _said(console):
 
 def fate(host, fault):
     """How an SNP VM fares."""
+    options = vm_options(host)
     arrange(host, fault.device, fault.settings)
     before = len(host.console())
-    status, words = host.sh(f"echo end | {VM} 2>&1", timeout=120, check=False)
+    status, words = host.sh(f"echo end | snpvm {options} 2>&1", timeout=120, check=False)
     came = reached(host, fault)
     # The console may be some lines behind.
     host.sh(f"echo '<5>after {fault.name}' > /dev/kmsg; sleep 0.2")

@@ -19,9 +19,9 @@ class TestUnpatched(unittest.TestCase):
         cls.base = kbuild.base_kernel()
 
     def compare(self, what):
-        with hosts.Host("check_faults.without", kernel=self.base, **load.OPTIONS) as host:
+        with hosts.Host("check_faults.without", kernel=self.base, **faults.OPTIONS) as host:
             without = what(host)
-        with hosts.Host("check_faults.with", **load.OPTIONS) as host:
+        with hosts.Host("check_faults.with", **faults.OPTIONS) as host:
             ours = what(host)
         for name, expected in without.items():
             with self.subTest(name):
@@ -56,7 +56,7 @@ class TestAllocations(case.HostCase):
 
     @classmethod
     def setUpClass(cls, log=""):
-        cls.options = {"kernel": kbuild.debug_kernel()}
+        cls.options = dict(load.OPTIONS, kernel=kbuild.debug_kernel())
         super().setUpClass(log)
         for name in "failslab", "fail_page_alloc":
             cls.host.sh(f"cd /sys/kernel/debug/{name}; echo N > ignore-gfp-wait; echo 0 > verbose")
@@ -83,7 +83,7 @@ class TestAllocations(case.HostCase):
         return nth - 1, failed
 
     def test_a_vm_is_created(self):
-        tries, failed = self.each("echo end | snpvm -r 1 -p 16 -f {nth} 2>&1", "nothing failed")
+        tries, failed = self.each("echo end | snpvm -n 4 -p 16 -f {nth} 2>&1", "nothing failed")
         # The footprint's is the one that a VM can do without.
         self.assertGreaterEqual(tries - failed, 1)
 

@@ -14,7 +14,7 @@ class TestRefusals(case.HostCase):
     # Linux leaks a page that it cannot make shared; where RMPUPDATE fails it says so with
     # a backtrace.  Neither has to do with RMPOPT: see check_faults.py.
     EXPECTED = "WARNING: .*(sev|svm|ccp|gmem)|Call Trace:"
-    options = load.OPTIONS
+    options = faults.OPTIONS
 
     def test_refusals(self):
         # It is about regions only if the VM takes some.
