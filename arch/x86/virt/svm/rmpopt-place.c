@@ -359,13 +359,16 @@ static void rmpopt_give_back_all(void)
 void rmpopt_set_placement(bool on)
 {
 	WRITE_ONCE(rmpopt_placement, on);
-	if (!on)
+	/* While it was off nobody kept track of what became free. */
+	if (on)
+		rmpopt_place_again(NULL);
+	else
 		rmpopt_give_back_all();
 }
 
 void rmpopt_place_begin(void)
 {
-	/* Without a VM nobody kept track of what became free. */
+	/* Nor did anybody without a VM. */
 	if (atomic_inc_return(&rmpopt_vms) == 1)
 		rmpopt_place_again(NULL);
 }
@@ -383,7 +386,11 @@ void rmpopt_place_again(const unsigned long *regions)
 {
 	int nid;
 
-	for (nid = 0; rmpopt_cursors && nid < nr_node_ids; nid++) {
+	/* The end of a VM costs nothing for that while nobody searches. */
+	if (!rmpopt_cursors || !rmpopt_placing())
+		return;
+
+	for (nid = 0; nid < nr_node_ids; nid++) {
 		struct rmpopt_cursor *cursor = &rmpopt_cursors[nid];
 
 		guard(mutex)(&cursor->lock);
