@@ -22,13 +22,19 @@ SIZES = [256, 512, 1024, 2048, 4096, 8192]	# GB of the hosts that are modelled
 GB_PER_CORE = 8
 
 
-def draw(data, directory):
+def style():
+    """pyplot, for pictures that look alike and do not change by themselves"""
     import matplotlib
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     pyplot.rcParams.update({"font.size": 10, "axes.spines.top": False,
                             "axes.spines.right": False, "svg.hashsalt": "rmpopt"})
+    return pyplot
+
+
+def draw(data, directory):
+    pyplot = style()
     for name, picture in ("disturbance", disturbance), ("recovery", recovery), ("growth", growth):
         figure = picture(pyplot, data)
         figure.savefig(os.path.join(directory, f"bench-{name}.svg"), metadata={"Date": None})

@@ -298,18 +298,24 @@ def apart(rmpopts):
                          for what in cores[0]})]
 
 
+def write(data, tables, path):
+    """All figures as path.json, and the tables as path.md"""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".json", "w") as file:
+        json.dump(data, file, indent=1)
+        file.write("\n")
+    with open(path + ".md", "w") as file:
+        file.write(tables)
+
+
 def finish(data, out):
     """Compute what follows from the measurements, and write everything."""
     data["summary"] = summary(data)
     data["model"] = computed(data)
     data["targets"] = targets(data)
-    os.makedirs(out, exist_ok=True)
-    with open(os.path.join(out, "bench.json"), "w") as file:
-        json.dump(data, file, indent=1)
-        file.write("\n")
-    with open(os.path.join(out, "bench.md"), "w") as file:
-        file.write(text(data))
-    print(text(data))
+    tables = text(data)
+    write(data, tables, os.path.join(out, "bench"))
+    print(tables)
     benchplot.draw(data, out)
     where = os.path.relpath(out, machine.TOP)
     print(f"{where}/bench.json has all figures, bench.md the tables, bench-*.svg the pictures")

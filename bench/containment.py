@@ -28,11 +28,11 @@ instructions  of the kernel and the VMM, for the launch and all memory of a VM: 
 """
 
 import collections
-import json
 import os
 import re
 import time
 
+import benchplot
 import benchreport as report
 import host as hosts
 import machine
@@ -64,7 +64,8 @@ class Host(hosts.Host):
         super().__init__(name, cores=nodes, threads=1, nodes=nodes, **options)
         self.hardware = self.log.replace(".log", ".hardware")
 
-    def ready(self):
+    def start(self):
+        super().start()
         # An idle core would keep its regions pending.
         self.sh(f"taskset -pc 0 $$; echo eager > {hosts.SYSFS}mode")
         self.wait_settled()
@@ -92,10 +93,12 @@ class Host(hosts.Host):
         names = "held", "free", "large", "operations"
         return {**dict(zip(names, map(int, said.groups()))), "digest": said[5]}
 
-    def churn_share(self):
+    def churn_share(self, peak=PEAK, keep=KEEP, rounds=3):
+        """The same, in % of the free memory"""
         # Whole 64MB, so that each boot has the same operations
         free = self.free_mb()
-        return self.churn(*(free * share // 100 // 64 * 64 for share in (PEAK, KEEP)))
+        return self.churn(*(free * share // 100 // 64 * 64 for share in (peak, keep)),
+                          rounds=rounds)
 
     def start_log(self):
         """Have the hardware log which pages become private."""
@@ -167,7 +170,6 @@ def migrated(events):
 def one_host(say, nodes, churned, mem, sizes):
     name = title({"nodes": nodes, "churned": churned})
     with Host(f"containment.{state(churned)}{nodes}", nodes, mem=mem) as host:
-        host.ready()
         say(f"{name}: booted")
         result = {"nodes": nodes, "churned": churned, "regions": len(host.list("optimized")),
                   "churn": host.churn_share() if churned else None, "free": host.free_mb(),
@@ -190,7 +192,6 @@ def count(say):
     """Instructions: see above"""
     result = []
     with Host("containment.count", mem=COUNTED["mem"], count=True) as host:
-        host.ready()
         for churned in False, True:
             if churned:
                 host.churn_share()
@@ -239,12 +240,7 @@ def text(data):
 
 
 def draw(data, path):
-    import matplotlib
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    pyplot.rcParams.update({"font.size": 10, "axes.spines.top": False,
-                            "axes.spines.right": False, "svg.hashsalt": "rmpopt"})
+    pyplot = benchplot.style()
     nodes = sorted({host["nodes"] for host in data["hosts"]})
     figure, axes = pyplot.subplots(1, len(nodes), figsize=(4.75 * len(nodes), 3.8), sharey=True,
                                    squeeze=False, layout="constrained")
@@ -277,16 +273,6 @@ def draw(data, path):
     pyplot.close(figure)
 
 
-def write(data, out):
-    os.makedirs(out, exist_ok=True)
-    with open(os.path.join(out, "containment.json"), "w") as file:
-        json.dump(data, file, indent=1)
-        file.write("\n")
-    with open(os.path.join(out, "containment.md"), "w") as file:
-        file.write(text(data))
-    draw(data, os.path.join(out, "containment.svg"))
-
-
 def main(out, mem=MEM, sizes=SIZES):
     began, splats = time.monotonic(), []
 
@@ -301,8 +287,10 @@ def main(out, mem=MEM, sizes=SIZES):
             splats += said
     data["machine"]["kernel"] = data["hosts"][0]["kernel"]
     data["instructions"], said = count(say)
-    write(data, out)
-    print(text(data))
+    tables = text(data)
+    report.write(data, tables, os.path.join(out, "containment"))
+    draw(data, os.path.join(out, "containment.svg"))
+    print(tables)
     where = os.path.relpath(out, machine.TOP)
     print(f"{where}/containment.json has all figures, containment.md the tables, containment.svg "
           "the picture")

@@ -61,9 +61,7 @@ def slow_rmpopt(host, microseconds):
 
 def vm_options(host):
     """Memory from two regions in which nobody has private pages"""
-    closed = host.snp()["closed"]
-    nodes = [node for region, node in sorted(host.fake_nodes().items()) if region not in closed]
-    return f"-n {nodes[0]},{nodes[1]} -p 8"
+    return "-p 8 -n {},{}".format(*host.open_nodes())
 
 
 def taken(host):

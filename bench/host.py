@@ -119,7 +119,14 @@ class Host(machine.Machine):
     def fake_nodes(self):
         """Region -> the NUMA node that numa=fake=1G made of it."""
         return {(int(first, 16) + (1 << 29)) >> 30: int(node) for node, first in re.findall(
-            r"Faking node (\d+) at \[mem (0x\w+)-0x\w+\] \(1024MB\)", self.sh("dmesg"))}
+            r"Faking node (\d+) at \[mem (0x\w+)-0x\w+\] \(1024MB\)",
+            self.sh("dmesg | grep 'Faking node' || true"))}
+
+    def open_nodes(self):
+        """Those of regions in which nobody has private pages"""
+        closed = self.snp()["closed"]
+        return [node for region, node in sorted(self.fake_nodes().items())
+                if region not in closed]
 
     def start_ordinary(self, region, node, how=""):
         """An ordinary guest, with its memory in a region, that writes all the time."""

@@ -21,13 +21,14 @@ class HostCase(unittest.TestCase):
     """Boots the machine that `options` describe; each test must leave the host
     as it found it, and a warning on the console fails the test it came in."""
 
+    Host = hosts.Host
     options = {}
     busy = True			# every core has light work, as on a host in use
     settle = True		# wait for boot's verification
 
     @classmethod
     def setUpClass(cls, log=""):
-        cls.host = hosts.Host(f"{cls.__module__}.{cls.__name__}{log}", **cls.options)
+        cls.host = cls.Host(f"{cls.__module__}.{cls.__name__}{log}", **cls.options)
         cls.addClassCleanup(cls.host.stop)
         cls.host.start()
         if hosts.QUIET in cls.options.get("append", ""):

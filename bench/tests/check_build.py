@@ -85,10 +85,7 @@ class TestModules(case.HostCase):
 
     def check_vm(self):
         """Its memory comes from where the firmware, which is started anew, has none."""
-        nodes = self.host.fake_nodes()
-        free = [str(node) for region, node in sorted(nodes.items())
-                if region in self.host.list("optimized")]
-        self.check_vm_life("-p 8 -n " + ",".join(free[:3]))
+        self.check_vm_life("-p 8 -n {},{},{}".format(*self.host.open_nodes()))
 
     def unload(self, *modules):
         """KVM shuts SNP down when it goes."""

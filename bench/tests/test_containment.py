@@ -6,13 +6,9 @@ from tests import case
 
 
 class TestContainment(case.HostCase):
-    @classmethod
-    def setUpClass(cls, log=""):
-        cls.host = containment.Host(f"{cls.__module__}.{cls.__name__}{log}", mem="5G")
-        cls.addClassCleanup(cls.host.stop)
-        cls.host.start()
-        cls.host.ready()
-        cls.booted = cls.host.snp()
+    Host = containment.Host
+    options = {"mem": "5G"}
+    busy = False
 
     def digest(self, seed):
         return self.host.sh(f"churn -s {seed} -r 2 64 32 < /dev/null").split()[-4:]
@@ -25,11 +21,9 @@ class TestContainment(case.HostCase):
         """life() itself fails if sysfs and the emulator do not agree on those lost."""
         fresh = self.host.life(64)
         # Of another boot: what that VM had would be the first that the next one gets.
-        with containment.Host(self.host.name + ".churned", mem="5G") as host:
-            host.ready()
-            free = host.free_mb()
+        with containment.Host(self.host.name + ".churned", **self.options) as host:
             # Linux takes what lies above 4GB first: all of that, and some more.
-            churn = host.churn(free * 3 // 4, free // 4, rounds=1)
+            churn = host.churn_share(75, 25, rounds=1)
             churned = host.life(64)
             self.assertEqual(host.splats(), [])
         self.notes = [f"{churn['large']} of {churn['free']} MB free in blocks of 2 MB or more",

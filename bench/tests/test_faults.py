@@ -115,7 +115,7 @@ class TestBadInput(case.HostCase):
 
     def test_writes(self):
         """Random bytes, too long ones, and every file that is for reading only."""
-        was = {name: self.host.read(name) for name in ("control", "mode")}
+        was = {name: self.host.read(name) for name in ("control", "mode", "placement")}
         for name in was:
             for size in (1, 7, 4095, 4096, 5000, 70000):
                 status, _ = self.host.sh(f"dd if=/dev/urandom of={hosts.SYSFS}{name} bs={size} "

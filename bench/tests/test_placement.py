@@ -12,20 +12,16 @@ SWITCH = hosts.SYSFS + "placement"
 
 
 class TestPlacement(case.HostCase):
+    Host = containment.Host
     options = {"mem": "6G"}
     nodes = 1
+    busy = False
 
     @classmethod
     def setUpClass(cls, log=""):
-        cls.host = containment.Host(f"{cls.__module__}.{cls.__name__}{log}", cls.nodes,
-                                    **cls.options)
-        cls.addClassCleanup(cls.host.stop)
-        cls.host.start()
-        cls.host.ready()
-        cls.booted = cls.host.snp()
+        super().setUpClass(log)
         cls.off_at_boot = cls.host.read("placement") == "off"
-        free = cls.host.free_mb()
-        cls.churned = cls.host.churn(free * 3 // 4, free // 4, rounds=1)
+        cls.host.churn_share(75, 25, rounds=1)
 
     def tearDown(self):
         self.host.sh(f"echo off > {SWITCH}")
@@ -114,5 +110,5 @@ class TestPlacement(case.HostCase):
 
 
 class TestPlacementOnTwoNodes(TestPlacement):
-    options = {"mem": "8G"}
+    options = {"mem": "8G", "nodes": 2}
     nodes = 2
