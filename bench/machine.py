@@ -271,6 +271,10 @@ class Machine:
         """What the emulated hardware knows: query-snp."""
         return self.query("query-snp")
 
+    def rmp_faults(self):
+        """What the host wrote to and may not"""
+        return sum(core["faults"] for core in self.snp()["cores"])
+
     # ---- guest ----
 
     def sh(self, command, timeout=60, check=True, talk=None):

@@ -45,6 +45,7 @@
 
 #define PAGE		4096UL
 #define MB_PAGES	256UL
+#define START		(1UL << 32)	/* of its memory: not at the reset vector */
 #define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
 #define PARTS		12		/* at most */
 #define REGIONS		16384		/* there can be */
@@ -172,9 +173,11 @@ static void create(struct vm *vm, int fail)
 	struct kvm_create_guest_memfd memory = { .size = vm->pages * PAGE };
 	struct kvm_userspace_memory_region2 slot = {
 		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = START,
 		.memory_size = vm->pages * PAGE,
 	};
 	struct kvm_memory_attributes private = {
+		.address = START,
 		.size = vm->pages * PAGE,
 		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
 	};
@@ -217,7 +220,7 @@ static void update_part(struct vm *vm, unsigned int i)
 {
 	void *source = vm->source + i * vm->part * PAGE;
 	struct kvm_sev_snp_launch_update update = {
-		.gfn_start = i * vm->part,
+		.gfn_start = START / PAGE + i * vm->part,
 		.uaddr = (uintptr_t)source,
 		.len = vm->part * PAGE,
 		.type = KVM_SEV_SNP_PAGE_TYPE_NORMAL,
@@ -233,7 +236,7 @@ static void update_part(struct vm *vm, unsigned int i)
 static void fill(struct vm *vm)
 {
 	struct kvm_pre_fault_memory rest = {
-		.gpa = vm->launched * PAGE,
+		.gpa = START + vm->launched * PAGE,
 		.size = (vm->wanted - vm->launched) * PAGE,
 	};
 

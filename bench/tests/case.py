@@ -25,6 +25,7 @@ class HostCase(unittest.TestCase):
     options = {}
     busy = True			# every core has light work, as on a host in use
     settle = True		# wait for boot's verification
+    violates = False		# the RMP, on purpose
 
     @classmethod
     def setUpClass(cls, log=""):
@@ -54,6 +55,8 @@ class HostCase(unittest.TestCase):
     def tearDown(self):
         splats = self.host.splats()
         self.assertFalse(splats, f"the kernel complained, see {self.host.log}")
+        if not self.violates and self.host.process.poll() is None:
+            self.assertEqual(self.host.rmp_faults(), 0)
 
     def assertNoComplaint(self):
         found = [line for line in self.host.console().splitlines() if COMPLAINT.search(line)]

@@ -32,3 +32,18 @@ class TestContainment(case.HostCase):
         self.assertLess(churn["large"], churn["free"] * 9 // 10, self.notes)
         self.assertGreater(len(churned["pages"]), len(fresh["pages"]), self.notes)
         self.assertGreater(churned["lost"], fresh["lost"], self.notes)
+
+
+class TestFresh(case.HostCase):
+    """The first VM splits the direct map, whose new page tables lie in most blocks of a
+    region from then on.  What is left beside them is lost anyway."""
+
+    Host = containment.Host
+    options = {"mem": "5G", "nodes": 2}
+    busy = False
+
+    def test_no_region_is_begun_for_want_of_blocks(self):
+        lives = [self.host.life(256, placement) for placement in containment.SWITCH]
+        self.notes = [f"{vm['placement']}: pages in {containment.where(vm)}, lost "
+                      f"{vm['where'] or 'none'}" for vm in lives]
+        self.assertLessEqual(lives[1]["lost"], lives[0]["lost"], self.notes)

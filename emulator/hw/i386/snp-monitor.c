@@ -36,6 +36,7 @@ static SnpCoreInfo *core_info(const SnpCore *core)
     info->reports = core->reports;
     info->checks = core->checks;
     info->skipped = core->skipped;
+    info->faults = core->faults;
     CPU_FOREACH(cs) {
         if (cpu_env(cs)->snp->core == core) {
             QAPI_LIST_APPEND(cpus, cs->cpu_index);
@@ -151,7 +152,8 @@ void hmp_info_snp(Monitor *mon, const QDict *qdict)
                    "regions: %s\nclosed: %s\n"
                    "assigned: %" PRIu64 " pages\nasserts: %" PRIu64 "\n"
                    "core   cpus      window           scanned    cached"
-                   "    failed   reports       checks      skipped  optimized\n",
+                   "    failed   reports       checks      skipped    faults"
+                   "  optimized\n",
                    info->enabled ? "enabled" : "not enabled",
                    info->rmp_format, info->rmp_size / MiB, info->rmp_base,
                    regions, closed, info->assigned, info->asserts);
@@ -164,8 +166,9 @@ void hmp_info_snp(Monitor *mon, const QDict *qdict)
 
         monitor_printf(mon, "%-6" PRId64 " %-9s %-14s %9" PRIu64 " %9" PRIu64
                        " %9" PRIu64 " %9" PRIu64 " %12" PRIu64 " %12" PRIu64
-                       "  %s\n", i->core_id, cpus, base, i->scanned, i->cached,
-                       i->failed, i->reports, i->checks, i->skipped, table);
+                       " %9" PRIu64 "  %s\n", i->core_id, cpus, base, i->scanned, i->cached,
+                       i->failed, i->reports, i->checks, i->skipped, i->faults,
+                       table);
     }
     monitor_printf(mon, "ASID         checks      skipped\n");
     for (a = info->asids; a; a = a->next) {

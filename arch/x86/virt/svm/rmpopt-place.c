@@ -10,12 +10,13 @@
  * It is an exchange because the page that the ordinary allocator chose says on
  * which node to look, whatever the memory policy and the cpuset are, has been
  * through reclaim if memory is short, and is what remains if there is no block.
+ * It will do, too, if its own region is lost: no other is begun instead.
  *
  * Each node has a cursor, which holds what is left of a block, and searches one
  * region after the other, twice each.  At first it takes the blocks that are
  * free, which disturbs nobody.  Then it has pages moved away, which does, and
- * may take long: a work item does that, and whoever needs a page waits for it
- * a little at most.  Pages do not come back to the cursor.
+ * may take long: a work item does that, and whoever would cost a region else
+ * waits for it a little.  Pages do not come back to the cursor.
  */
 #include <linux/gfp.h>
 #include <linux/highmem.h>
@@ -42,7 +43,7 @@
 #define RMPOPT_PLACE_VAIN	2
 
 /* How long to wait for a block, and for how many pages at most not to try again */
-#define RMPOPT_PLACE_WAIT	msecs_to_jiffies(20)
+#define RMPOPT_PLACE_WAIT	msecs_to_jiffies(100)
 #define RMPOPT_PLACE_SKIP	512
 
 /* Move pages to memory that is free, and reclaim none for it. */
@@ -59,8 +60,9 @@
  * @moving: the blocks of @region that are free were taken, now vacate others
  * @spent: regions that have no more blocks
  * @asked: @work was queued, and has not ended
- * @skip: how many pages not to search for
- * @back_off: what @skip is to be, if the next search is in vain
+ * @fresh: @work may begin a region that is not lost
+ * @skip: how many pages not to search for, if they cost a region else, or do not
+ * @back_off: what @skip is to be, if the next wait is in vain
  * @work: searches, and has pages moved away
  * @wait: for its end
  */
@@ -69,8 +71,8 @@ struct rmpopt_cursor {
 	unsigned long pfn, end, spare;
 	unsigned int region;
 	unsigned long next;
-	bool moving, asked;
-	unsigned int skip, back_off;
+	bool moving, asked, fresh;
+	unsigned int skip[2], back_off;
 	struct work_struct work;
 	wait_queue_head_t wait;
 	DECLARE_BITMAP(spent, RMPOPT_REGIONS);
@@ -179,14 +181,17 @@ static int rmpopt_take_block(struct rmpopt_cursor *cursor, unsigned long pfn)
 	}
 
 	cursor->spare = pfn;
-	cursor->skip = 0;
+	cursor->skip[true] = 0;
 	cursor->back_off = 0;
 
 	return 0;
 }
 
-/* Search for a block, as far as that goes at once, and without @move as nobody is disturbed. */
-static void rmpopt_search(struct rmpopt_cursor *cursor, bool move)
+/*
+ * Search for a block, as far as that goes at once, and without @move as nobody is disturbed.
+ * Without @fresh, no region is begun that is not lost.
+ */
+static void rmpopt_search(struct rmpopt_cursor *cursor, bool move, bool fresh)
 {
 	int nid = cursor - rmpopt_cursors;
 	u64 first = rmpopt_region(node_start_pfn(nid));
@@ -202,10 +207,11 @@ static void rmpopt_search(struct rmpopt_cursor *cursor, bool move)
 		struct page *block;
 		int ret;
 
-		if (!rmpopt_advance(cursor, rmpopt_present, optimized, first, last)) {
-			cursor->skip = RMPOPT_PLACE_SKIP;
+		if (!rmpopt_advance(cursor, rmpopt_present, optimized, first, last) ||
+		    (!fresh && test_bit(cursor->region, optimized))) {
+			cursor->skip[fresh] = RMPOPT_PLACE_SKIP;
 			/* Until then some may have become free. */
-			if (all)
+			if (fresh && all)
 				bitmap_zero(cursor->spent, RMPOPT_REGIONS);
 			return;
 		}
@@ -214,10 +220,7 @@ static void rmpopt_search(struct rmpopt_cursor *cursor, bool move)
 
 		block = rmpopt_block(cursor->next, nid);
 		cursor->next += RMPOPT_BLOCK;
-		if (!block)
-			continue;
-
-		ret = rmpopt_take_block(cursor, page_to_pfn(block));
+		ret = block ? rmpopt_take_block(cursor, page_to_pfn(block)) : 0;
 		if (ret == -ENOMEM) {
 			/* All of the zone is short of memory, but the region is not spent. */
 			first = rmpopt_region(zone_end_pfn(page_zone(block)) - 1) + 1;
@@ -234,7 +237,8 @@ static void rmpopt_search_work(struct work_struct *work)
 	struct rmpopt_cursor *cursor = container_of(work, struct rmpopt_cursor, work);
 
 	guard(mutex)(&cursor->lock);
-	rmpopt_search(cursor, true);
+	rmpopt_search(cursor, true, cursor->fresh);
+	cursor->fresh = false;
 	WRITE_ONCE(cursor->asked, false);
 	wake_up_all(&cursor->wait);
 }
@@ -247,26 +251,33 @@ static void rmpopt_ask(struct rmpopt_cursor *cursor)
 	}
 }
 
-/* Have the cursor hold pages, and drop its lock to wait for it.  Returns whether it does. */
-static bool rmpopt_refill(struct rmpopt_cursor *cursor)
+/*
+ * Have the cursor hold pages, and drop its lock to wait for it, if a page from elsewhere
+ * costs a region.  Returns whether it does.
+ */
+static bool rmpopt_refill(struct rmpopt_cursor *cursor, bool costs)
 {
-	if (cursor->skip) {
-		cursor->skip--;
+	long left = RMPOPT_PLACE_WAIT;
+
+	if (cursor->skip[costs]) {
+		cursor->skip[costs]--;
 		return false;
 	}
 
-	rmpopt_search(cursor, false);
-	if (rmpopt_holds(cursor) || cursor->skip || !rmpopt_placing())
-		return rmpopt_holds(cursor);
+	rmpopt_search(cursor, false, costs);
+	while (!rmpopt_holds(cursor) && !cursor->skip[costs] && left > 0 && rmpopt_placing()) {
+		cursor->fresh |= costs;
+		rmpopt_ask(cursor);
+		if (!costs)
+			break;
 
-	rmpopt_ask(cursor);
-	mutex_unlock(&cursor->lock);
-	wait_event_killable_timeout(cursor->wait, !READ_ONCE(cursor->asked), RMPOPT_PLACE_WAIT);
-	mutex_lock(&cursor->lock);
+		mutex_unlock(&cursor->lock);
+		left = wait_event_killable_timeout(cursor->wait, !READ_ONCE(cursor->asked), left);
+		mutex_lock(&cursor->lock);
+	}
 
-	/* Others may have waited, too. */
-	if (!rmpopt_holds(cursor) && !cursor->skip) {
-		cursor->skip = cursor->back_off;
+	if (!left) {
+		cursor->skip[true] = cursor->back_off;
 		cursor->back_off = min(2 * cursor->back_off + 1, RMPOPT_PLACE_SKIP);
 	}
 
@@ -294,7 +305,7 @@ static unsigned long rmpopt_give_back(struct rmpopt_cursor *cursor, unsigned lon
 }
 
 /* A page for guest memory is the first one, one for the kernel's use the last. */
-static struct page *rmpopt_take_page(struct rmpopt_cursor *cursor, bool guest)
+static struct page *rmpopt_take_page(struct rmpopt_cursor *cursor, bool guest, bool costs)
 {
 	struct page *page;
 
@@ -302,7 +313,7 @@ static struct page *rmpopt_take_page(struct rmpopt_cursor *cursor, bool guest)
 	if (ACQUIRE_ERR(mutex_kill, &locked))
 		return NULL;
 
-	if (!rmpopt_holds(cursor) && !rmpopt_refill(cursor))
+	if (!rmpopt_holds(cursor) && !rmpopt_refill(cursor, costs))
 		return NULL;
 
 	/* A VMSA may not be the first page of a block, see snp_safe_alloc_page_node(). */
@@ -323,12 +334,16 @@ static struct page *rmpopt_take_page(struct rmpopt_cursor *cursor, bool guest)
 
 struct page *rmpopt_place(struct page *page, gfp_t gfp, bool guest)
 {
+	u64 region = rmpopt_region(page_to_pfn(page));
 	struct page *placed;
+	bool costs;
 
 	if (!rmpopt_cursors || !rmpopt_placing() || !gfpflags_allow_blocking(gfp))
 		return page;
 
-	placed = rmpopt_take_page(&rmpopt_cursors[page_to_nid(page)], guest);
+	costs = region < RMPOPT_REGIONS &&
+		(!rmpopt_scanned() || test_bit(region, rmpopt_optimized));
+	placed = rmpopt_take_page(&rmpopt_cursors[page_to_nid(page)], guest, costs);
 	if (!placed)
 		return page;
 
@@ -399,7 +414,8 @@ void rmpopt_place_again(const unsigned long *regions)
 		else
 			bitmap_zero(cursor->spent, RMPOPT_REGIONS);
 		cursor->region = RMPOPT_NOWHERE;
-		cursor->skip = 0;
+		cursor->skip[false] = 0;
+		cursor->skip[true] = 0;
 		cursor->back_off = 0;
 	}
 }

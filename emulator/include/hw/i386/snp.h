@@ -128,12 +128,13 @@ void snp_memory_write(uint32_t asid, hwaddr spa, const void *buf, uint64_t len);
  *                             verified, and that did not optimize it
  * @reports: RMPOPTs that only asked
  * @checks, @skipped: RMP checks of a write, and those that @table made needless
+ * @faults: writes of the host that the RMP denied
  */
 typedef struct SnpCore {
     uint32_t id;
     uint64_t base;
     DECLARE_BITMAP(table, SNP_RMPOPT_WINDOW);
-    uint64_t scanned, cached, failed, reports, checks, skipped;
+    uint64_t scanned, cached, failed, reports, checks, skipped, faults;
     QSIMPLEQ_ENTRY(SnpCore) next;
 } SnpCore;
 
