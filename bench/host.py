@@ -197,6 +197,12 @@ class Vm:
     def _answer(self):
         return f"read -r line <&{self.out}; echo $line"
 
+    def ask(self, what):
+        self.host.sh(f"echo {what} >&{self.into}")
+
+    def answer(self, timeout=60):
+        return self.host.sh(self._answer(), timeout=timeout)
+
     def tell(self, what):
         """Have it end its 'vm' or its 'memory'."""
         return self.host.sh(f"echo {what} >&{self.into}; {self._answer()}")

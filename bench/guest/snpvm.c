@@ -4,19 +4,23 @@
  * launch commands, with private memory from guest_memfd in several 1GB regions,
  * hold it, and end.  Its vCPU runs once, and finds no memory at the reset vector.
  *
- *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-m MB] [-u] [-f NTH]
+ *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-m MB] [-s KIND] [-u] [-f NTH]
  *
  * -r  how many optimized regions the memory is to take away (default 3)
  * -p  private pages in each part of the memory (default 512)
  * -n  the NUMA node to have the memory from; with several, one part from each
  * -m  have so many MB, wherever Linux has them: the launch's one part, and the rest as
  *     when a guest accepts its memory.  Says then how long that took, in cycles.
+ * -s  keep memory for what is shared, of a KIND: thp, 2m and 1g (of hugetlbfs), ksm,
+ *     swap, or uffd (a userfaultfd brings it)
  * -u  stop in the middle of the launch instead of finishing it
  * -f  let the NTH allocation of memory fail that the kernel tries to create and
  *     initialize this VM, and say whether there was one (CONFIG_FAULT_INJECTION)
  *
  * Prints "ready PAGES [CYCLES]" when the VM is as asked for.  It then reads standard
  * input: "vm" ends the VM and keeps its memory, "memory" closes the memory,
+ * "convert N" has N ranges of pages become shared, be written, and become private again,
+ * "fail N" has N more pages become private, while each allocation fails in turn, and
  * "end" or the end of the input ends everything.
  *
  * Linux hands out memory from one place as long as it can.  To get pages in
@@ -30,6 +34,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,6 +46,7 @@
 #include <unistd.h>
 #include <linux/kvm.h>
 #include <linux/mempolicy.h>
+#include <linux/userfaultfd.h>
 #include <x86intrin.h>
 
 #define PAGE		4096UL
@@ -48,11 +54,16 @@
 #define START		(1UL << 32)	/* of its memory: not at the reset vector */
 #define SNP_POLICY	0x30000ULL	/* reserved bit 17 set, SMT allowed */
 #define PARTS		12		/* at most */
+#define RANGE		64		/* pages at most, to convert at once */
+#define ROUND(x, unit)	(((x) + (unit) - 1) / (unit) * (unit))
 #define REGIONS		16384		/* there can be */
 #define HUGE_STEP	256		/* huge pages of 2MB taken on each node after a part */
 #define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 #define NODES		"/sys/devices/system/node/node[0-9]*"
 #define OPTIMIZED	"/sys/devices/system/cpu/rmpopt/optimized"
+
+enum kind { NONE, THP, HUGE_2M, HUGE_1G, KSM, SWAP, UFFD };
+static const char * const kinds[] = { "", "thp", "2m", "1g", "ksm", "swap", "uffd" };
 
 struct vm {
 	int kvm;
@@ -60,7 +71,9 @@ struct vm {
 	int fd;
 	int vcpu;
 	int memory;
-	void *source;
+	void *source;			/* which is what is shared, too */
+	unsigned long size;		/* of that, in bytes */
+	enum kind kind;			/* of that */
 	unsigned long pages;		/* its size */
 	unsigned long part;
 	unsigned long launched;		/* private pages */
@@ -168,6 +181,65 @@ static int fail_nth(int nth)
 	return atoi(text);
 }
 
+/* Bring pages of the userfaultfd, for ever. */
+static void *bring(void *arg)
+{
+	static char page[PAGE] __attribute__((aligned(PAGE))) = "brought";
+	int fd = (intptr_t)arg;
+	struct uffd_msg msg;
+
+	while (read(fd, &msg, sizeof(msg)) == sizeof(msg)) {
+		struct uffdio_copy copy = {
+			.dst = msg.arg.pagefault.address & -PAGE,
+			.src = (uintptr_t)page,
+			.len = PAGE,
+		};
+
+		if (ioctl(fd, UFFDIO_COPY, &copy) && errno != EEXIST && errno != EAGAIN)
+			err(1, "UFFDIO_COPY");
+	}
+	err(1, "userfaultfd");
+}
+
+static void use_userfaultfd(struct vm *vm)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { .start = (uintptr_t)vm->source, .len = vm->size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t thread;
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range))
+		err(1, "userfaultfd");
+	if (pthread_create(&thread, NULL, bring, (void *)(intptr_t)fd))
+		errx(1, "no thread");
+}
+
+/* Memory of its kind, for what the VM is launched from and for what it shares */
+static void map_source(struct vm *vm)
+{
+	static const int hugetlb[] = {
+		[HUGE_2M] = MAP_HUGETLB | 21 << MAP_HUGE_SHIFT,
+		[HUGE_1G] = MAP_HUGETLB | 30 << MAP_HUGE_SHIFT,
+		[UFFD] = 0,
+	};
+	unsigned long unit = vm->kind == HUGE_1G ? 1UL << 30 : 1UL << 21;
+
+	vm->size = vm->kind ? ROUND(vm->pages * PAGE, unit) : vm->pages * PAGE;
+	vm->source = mmap(NULL, vm->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+			  (hugetlb[vm->kind] ?: MAP_NORESERVE), -1, 0);
+	if (vm->source == MAP_FAILED)
+		err(1, "memory");
+	if (vm->kind == THP && madvise(vm->source, vm->size, MADV_HUGEPAGE))
+		err(1, "MADV_HUGEPAGE");
+	if (vm->kind == KSM && madvise(vm->source, vm->size, MADV_MERGEABLE))
+		err(1, "MADV_MERGEABLE");
+	if (vm->kind == UFFD)
+		use_userfaultfd(vm);
+}
+
 static void create(struct vm *vm, int fail)
 {
 	struct kvm_create_guest_memfd memory = { .size = vm->pages * PAGE };
@@ -200,10 +272,7 @@ static void create(struct vm *vm, int fail)
 	vm->memory = ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &memory);
 	if (vm->memory < 0)
 		err(1, "guest_memfd");
-	vm->source = mmap(NULL, vm->pages * PAGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (vm->source == MAP_FAILED)
-		err(1, "memory");
+	map_source(vm);
 	slot.guest_memfd = vm->memory;
 	slot.userspace_addr = (uintptr_t)vm->source;
 	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &slot))
@@ -232,19 +301,94 @@ static void update_part(struct vm *vm, unsigned int i)
 	vm->launched += vm->part;
 }
 
-/* What a guest would do by accepting the rest of its memory */
-static void fill(struct vm *vm)
+/* Have @pages from @first private, as when the guest accepts them.  Returns 0 or -1. */
+static int accept_pages(struct vm *vm, unsigned long first, unsigned long pages)
 {
 	struct kvm_pre_fault_memory rest = {
-		.gpa = START + vm->launched * PAGE,
-		.size = (vm->wanted - vm->launched) * PAGE,
+		.gpa = START + first * PAGE,
+		.size = pages * PAGE,
 	};
 
 	while (rest.size) {
 		if (ioctl(vm->vcpu, KVM_PRE_FAULT_MEMORY, &rest) && errno != EINTR && errno != EAGAIN)
-			err(1, "no memory at 0x%llx", rest.gpa);
+			return -1;
 	}
+	return 0;
+}
+
+/* What a guest would do by accepting the rest of its memory */
+static void fill(struct vm *vm)
+{
+	if (accept_pages(vm, vm->launched, vm->wanted - vm->launched))
+		err(1, "no memory");
 	vm->launched = vm->wanted;
+}
+
+static void set_private(struct vm *vm, unsigned long first, unsigned long pages, bool private)
+{
+	struct kvm_memory_attributes attributes = {
+		.address = START + first * PAGE,
+		.size = pages * PAGE,
+		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes))
+		err(1, "memory attributes");
+}
+
+/* Pages become shared, are written, and become private again. */
+static void convert(struct vm *vm)
+{
+	unsigned long pages = 1 + random() % RANGE;
+	unsigned long first = random() % (vm->launched - pages);
+	char *shared = vm->source + first * PAGE;
+	unsigned long i;
+
+	set_private(vm, first, pages, false);
+	if (fallocate(vm->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * PAGE,
+		      pages * PAGE))
+		err(1, "punch hole");
+
+	/* All the same, for KSM, or anything else */
+	for (i = 0; i < pages; i++) {
+		memset(shared + i * PAGE, vm->kind == KSM ? 1 : random(), PAGE);
+		if (shared[i * PAGE] != shared[(i + 1) * PAGE - 1])
+			errx(1, "what is shared is not what was written");
+	}
+	if (vm->kind == SWAP && madvise(shared, pages * PAGE, MADV_PAGEOUT))
+		err(1, "MADV_PAGEOUT");
+	/* It comes again as zeroes, or from the userfaultfd; hugetlbfs only drops whole pages. */
+	if (random() % 2 && madvise(shared, pages * PAGE, MADV_DONTNEED) &&
+	    vm->kind != HUGE_2M && vm->kind != HUGE_1G)
+		err(1, "MADV_DONTNEED");
+
+	set_private(vm, first, pages, true);
+	if (accept_pages(vm, first, pages))
+		err(1, "no memory");
+}
+
+/*
+ * More pages become private, one by one, while each allocation that this needs fails in
+ * turn.  Returns how often there was no page then.
+ */
+static unsigned long fail_pages(struct vm *vm, unsigned long pages)
+{
+	unsigned long errors = 0;
+	int nth;
+
+	if (pages > vm->pages - vm->launched)
+		errx(2, "only %lu pages are left", vm->pages - vm->launched);
+	for (; pages--; vm->launched++) {
+		for (nth = 1; ; nth++, errors++) {
+			fail_nth(nth);
+			if (!accept_pages(vm, vm->launched, 1))
+				break;
+			if (fail_nth(0))
+				err(1, "no memory, though nothing failed");
+		}
+		fail_nth(0);
+	}
+	return errors;
 }
 
 static void launch(struct vm *vm, int regions, bool finish)
@@ -280,7 +424,8 @@ static void launch(struct vm *vm, int regions, bool finish)
 	if (vm->wanted)
 		fill(vm);
 	vm->cycles = __rdtsc() - begin;
-	munmap(vm->source, vm->pages * PAGE);
+	if (!vm->kind)
+		munmap(vm->source, vm->size);
 	set_huge_pages(0);
 }
 
@@ -295,6 +440,17 @@ static void parse_nodes(struct vm *vm, char *list)
 	}
 }
 
+static enum kind parse_kind(const char *name)
+{
+	enum kind kind;
+
+	for (kind = THP; kind <= UFFD; kind++) {
+		if (!strcmp(name, kinds[kind]))
+			return kind;
+	}
+	errx(2, "KIND is thp, 2m, 1g, ksm, swap or uffd");
+}
+
 static void end_vm(struct vm *vm)
 {
 	close(vm->vcpu);
@@ -306,10 +462,11 @@ int main(int argc, char **argv)
 	int regions = 3, pages = 512, fail = 0;
 	bool finish = true;
 	struct vm vm = {};
+	unsigned long count;
 	char line[32];
 	int option;
 
-	while ((option = getopt(argc, argv, "r:p:n:m:uf:")) != -1) {
+	while ((option = getopt(argc, argv, "r:p:n:m:s:uf:")) != -1) {
 		switch (option) {
 		case 'r':
 			regions = atoi(optarg);
@@ -323,6 +480,9 @@ int main(int argc, char **argv)
 		case 'm':
 			vm.wanted = atol(optarg) * MB_PAGES;
 			break;
+		case 's':
+			vm.kind = parse_kind(optarg);
+			break;
 		case 'u':
 			finish = false;
 			break;
@@ -331,7 +491,7 @@ int main(int argc, char **argv)
 			break;
 		default:
 			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]]"
-			     " [-m MB] [-u] [-f NTH]");
+			     " [-m MB] [-s KIND] [-u] [-f NTH]");
 		}
 	}
 	if (regions < 1 || regions > PARTS || pages < 1)
@@ -357,6 +517,11 @@ int main(int argc, char **argv)
 			close(vm.memory);
 		else if (!strcmp(line, "end\n"))
 			return 0;
+		else if (sscanf(line, "convert %lu", &count) == 1 && vm.kind)
+			while (count--)
+				convert(&vm);
+		else if (sscanf(line, "fail %lu", &count) == 1)
+			printf("%lu errors, ", fail_pages(&vm, count));
 		else
 			errx(2, "unknown command: %s", line);
 		printf("ended %s", line);

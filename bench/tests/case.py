@@ -79,9 +79,9 @@ class HostCase(unittest.TestCase):
         self.host.wait_all_optimized()
         self.assertAllOptimized()
 
-    def start_vm(self, options=""):
+    def start_vm(self, options="", **more):
         """A VM that ends with the test, if the test does not end it."""
-        vm = self.host.start_vm(options)
+        vm = self.host.start_vm(options, **more)
         self.addCleanup(lambda: vm.slot in self.host.slots or vm.kill())
         return vm
 
