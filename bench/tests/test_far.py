@@ -122,6 +122,7 @@ class TestFarInstructions(case.KtapCase):
     """The instructions there, and where a window ends."""
 
     options = dict(OPTIONS, append="kunit.enable=1 kunit.filter_glob=snp* sev=normpopt")
+    violates = True
 
     def test_instructions(self):
         self.check_module("snp_insn_test", "node=1")
