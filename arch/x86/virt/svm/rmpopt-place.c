@@ -91,6 +91,12 @@ static bool rmpopt_placing(void)
 	return READ_ONCE(rmpopt_placement) && atomic_read(&rmpopt_vms);
 }
 
+/* The regions that are not lost.  If it is not known what is lost, it is what was begun. */
+static const unsigned long *rmpopt_unlost(void)
+{
+	return rmpopt_scanned() ? rmpopt_optimized : rmpopt_present;
+}
+
 static bool rmpopt_holds(struct rmpopt_cursor *cursor)
 {
 	if (cursor->pfn == cursor->end && cursor->spare) {
@@ -196,8 +202,7 @@ static void rmpopt_search(struct rmpopt_cursor *cursor, bool move, bool fresh)
 	int nid = cursor - rmpopt_cursors;
 	u64 first = rmpopt_region(node_start_pfn(nid));
 	u64 last = min(rmpopt_region(node_end_pfn(nid) - 1), RMPOPT_REGIONS - 1);
-	/* If it is not known what is lost, it is what was begun. */
-	const unsigned long *optimized = rmpopt_scanned() ? rmpopt_optimized : rmpopt_present;
+	const unsigned long *optimized = rmpopt_unlost();
 	int looks = RMPOPT_PLACE_LOOKS, vain = RMPOPT_PLACE_VAIN;
 	bool all = true;
 
@@ -276,7 +281,8 @@ static bool rmpopt_refill(struct rmpopt_cursor *cursor, bool costs)
 		mutex_lock(&cursor->lock);
 	}
 
-	if (!left) {
+	/* Others may have waited, too. */
+	if (!left && !rmpopt_holds(cursor) && !cursor->skip[true]) {
 		cursor->skip[true] = cursor->back_off;
 		cursor->back_off = min(2 * cursor->back_off + 1, RMPOPT_PLACE_SKIP);
 	}
@@ -341,8 +347,7 @@ struct page *rmpopt_place(struct page *page, gfp_t gfp, bool guest)
 	if (!rmpopt_cursors || !rmpopt_placing() || !gfpflags_allow_blocking(gfp))
 		return page;
 
-	costs = region < RMPOPT_REGIONS &&
-		(!rmpopt_scanned() || test_bit(region, rmpopt_optimized));
+	costs = region < RMPOPT_REGIONS && test_bit(region, rmpopt_unlost());
 	placed = rmpopt_take_page(&rmpopt_cursors[page_to_nid(page)], guest, costs);
 	if (!placed)
 		return page;
