@@ -223,7 +223,7 @@ static void map_source(struct vm *vm)
 	static const int hugetlb[] = {
 		[HUGE_2M] = MAP_HUGETLB | 21 << MAP_HUGE_SHIFT,
 		[HUGE_1G] = MAP_HUGETLB | 30 << MAP_HUGE_SHIFT,
-		[UFFD] = 0,
+		[UFFD] = 0,	/* as all others */
 	};
 	unsigned long unit = vm->kind == HUGE_1G ? 1UL << 30 : 1UL << 21;
 
@@ -240,6 +240,18 @@ static void map_source(struct vm *vm)
 		use_userfaultfd(vm);
 }
 
+static void set_private(struct vm *vm, unsigned long first, unsigned long pages, bool private)
+{
+	struct kvm_memory_attributes attributes = {
+		.address = START + first * PAGE,
+		.size = pages * PAGE,
+		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes))
+		err(1, "memory attributes");
+}
+
 static void create(struct vm *vm, int fail)
 {
 	struct kvm_create_guest_memfd memory = { .size = vm->pages * PAGE };
@@ -247,11 +259,6 @@ static void create(struct vm *vm, int fail)
 		.flags = KVM_MEM_GUEST_MEMFD,
 		.guest_phys_addr = START,
 		.memory_size = vm->pages * PAGE,
-	};
-	struct kvm_memory_attributes private = {
-		.address = START,
-		.size = vm->pages * PAGE,
-		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
 	};
 	struct kvm_sev_init init = {};
 
@@ -277,8 +284,7 @@ static void create(struct vm *vm, int fail)
 	slot.userspace_addr = (uintptr_t)vm->source;
 	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &slot))
 		err(1, "memory slot");
-	if (ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &private))
-		err(1, "memory attributes");
+	set_private(vm, 0, vm->pages, true);
 	vm->vcpu = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
 	if (vm->vcpu < 0)
 		err(1, "vCPU");
@@ -322,18 +328,6 @@ static void fill(struct vm *vm)
 	if (accept_pages(vm, vm->launched, vm->wanted - vm->launched))
 		err(1, "no memory");
 	vm->launched = vm->wanted;
-}
-
-static void set_private(struct vm *vm, unsigned long first, unsigned long pages, bool private)
-{
-	struct kvm_memory_attributes attributes = {
-		.address = START + first * PAGE,
-		.size = pages * PAGE,
-		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
-	};
-
-	if (ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes))
-		err(1, "memory attributes");
 }
 
 /* Pages become shared, are written, and become private again. */
