@@ -166,9 +166,9 @@ void hmp_info_snp(Monitor *mon, const QDict *qdict)
 
         monitor_printf(mon, "%-6" PRId64 " %-9s %-14s %9" PRIu64 " %9" PRIu64
                        " %9" PRIu64 " %9" PRIu64 " %12" PRIu64 " %12" PRIu64
-                       " %9" PRIu64 "  %s\n", i->core_id, cpus, base, i->scanned, i->cached,
-                       i->failed, i->reports, i->checks, i->skipped, i->faults,
-                       table);
+                       " %9" PRIu64 "  %s\n", i->core_id, cpus, base,
+                       i->scanned, i->cached, i->failed, i->reports,
+                       i->checks, i->skipped, i->faults, table);
     }
     monitor_printf(mon, "ASID         checks      skipped\n");
     for (a = info->asids; a; a = a->next) {
