@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import machine
+from tests import case
 from tests.trees import LINUX, QEMU, base, git
 
 
@@ -85,6 +86,20 @@ class TestHang(unittest.TestCase):
         log = host.console()
         for sign in ("Thread ", "qemu_main_loop|main_loop_wait", "RIP=", "info lapic"):
             self.assertRegex(log, sign)
+
+
+class TestCommands(case.HostCase):
+    options = {"snp": False}
+    busy = settle = False
+
+    def test_no_command_is_lost(self):
+        """A child of the shell ends while it has half of the next command."""
+        self.host.sh("sleep 1 & child=$!;"
+                     "{ while grep -qs ' [RSD] ' /proc/$child/stat; do :; done; echo over; } &")
+        self.host.serial.sendall(b"echo both ")
+        while not self.host.serial.recv(4096).endswith(b"over\n"):
+            pass
+        self.assertEqual(self.host.sh("halves"), "both halves")
 
 
 class TestTrees(unittest.TestCase):
