@@ -42,8 +42,12 @@
 #define RMPOPT_PLACE_LOOKS	1024
 #define RMPOPT_PLACE_VAIN	2
 
-/* How long to wait for a block, and for how many pages at most not to try again */
-#define RMPOPT_PLACE_WAIT	msecs_to_jiffies(100)
+/*
+ * How many searches to wait for, and how long if they do not end, and for how many pages
+ * at most not to try again
+ */
+#define RMPOPT_PLACE_TRIES	16
+#define RMPOPT_PLACE_WAIT	HZ
 #define RMPOPT_PLACE_SKIP	512
 
 /* Move pages to memory that is free, and reclaim none for it. */
@@ -262,6 +266,7 @@ static void rmpopt_ask(struct rmpopt_cursor *cursor)
  */
 static bool rmpopt_refill(struct rmpopt_cursor *cursor, bool costs)
 {
+	unsigned int tries = RMPOPT_PLACE_TRIES;
 	long left = RMPOPT_PLACE_WAIT;
 
 	if (cursor->skip[costs]) {
@@ -270,7 +275,13 @@ static bool rmpopt_refill(struct rmpopt_cursor *cursor, bool costs)
 	}
 
 	rmpopt_search(cursor, false, costs);
-	while (!rmpopt_holds(cursor) && !cursor->skip[costs] && left > 0 && rmpopt_placing()) {
+	while (!rmpopt_holds(cursor) && !cursor->skip[costs] && rmpopt_placing()) {
+		if (left <= 0 || !tries--) {
+			cursor->skip[true] = cursor->back_off;
+			cursor->back_off = min(2 * cursor->back_off + 1, RMPOPT_PLACE_SKIP);
+			break;
+		}
+
 		cursor->fresh |= costs;
 		rmpopt_ask(cursor);
 		if (!costs)
@@ -279,12 +290,6 @@ static bool rmpopt_refill(struct rmpopt_cursor *cursor, bool costs)
 		mutex_unlock(&cursor->lock);
 		left = wait_event_killable_timeout(cursor->wait, !READ_ONCE(cursor->asked), left);
 		mutex_lock(&cursor->lock);
-	}
-
-	/* Others may have waited, too. */
-	if (!left && !rmpopt_holds(cursor) && !cursor->skip[true]) {
-		cursor->skip[true] = cursor->back_off;
-		cursor->back_off = min(2 * cursor->back_off + 1, RMPOPT_PLACE_SKIP);
 	}
 
 	return rmpopt_holds(cursor);
