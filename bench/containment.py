@@ -29,6 +29,7 @@ instructions  of the kernel and the VMM, for the launch and all memory of a VM: 
 
 import collections
 import os
+import random
 import re
 import time
 
@@ -107,18 +108,19 @@ class Host(hosts.Host):
         self.monitor(f"logfile {self.hardware}")
         self.query("trace-event-set-state", name="snp_rmpupdate", enable=True)
 
-    def private_pages(self):
-        """Region -> how many pages became a VM's since the log began, which ends"""
+    def private_addresses(self):
+        """Of the pages that became a VM's since the log began, which ends"""
         self.query("trace-event-set-state", name="snp_rmpupdate", enable=False)
-        pages = collections.Counter()
         with open(self.hardware) as file:
-            for line in file:
-                spa, operand = re.search(r" spa 0x(\w+) .* operand 0x(\w+): status 0$",
-                                         line).groups()
-                # Assigned, with an ASID, which the firmware's pages do not have
-                if int(operand, 16) & 1 and int(operand, 16) >> 32:
-                    pages[int(spa, 16) >> 30] += 1
+            logged = re.findall(r" spa 0x(\w+) .* operand 0x(\w+): status 0$", file.read(), re.M)
         os.remove(self.hardware)
+        # Assigned, with an ASID, which the firmware's pages do not have
+        return [int(spa, 16) for spa, operand in logged
+                if int(operand, 16) & 1 and int(operand, 16) >> 32]
+
+    def private_pages(self):
+        """Region -> how many of these it has"""
+        pages = collections.Counter(spa >> 30 for spa in self.private_addresses())
         return dict(sorted(pages.items()))
 
     def place(self, placement):
@@ -148,6 +150,17 @@ class Host(hosts.Host):
         return {"mb": mb, "placement": placement, "lost": len(lost),
                 "where": machine.ranges(lost), "pages": pages, "footprint": footprint(events),
                 "blocks": blocks, "migrated": migrated(events), "cycles": vm.cycles[0]}
+
+    def come_and_go(self, count, seed=SEED):
+        """VMs of 6 to 128 MB, up to three at once; they end, or are killed, at random."""
+        chance, vms = random.Random(seed), []
+        for _ in range(count):
+            if len(vms) == 3:
+                vm = vms.pop(chance.randrange(3))
+                (vm.kill if chance.random() < 0.3 else vm.end)()
+            vms.append(self.start_vm(f"-m {int(2 ** chance.uniform(2.6, 7))}"))
+        for vm in vms:
+            vm.end()
 
     @staticmethod
     def confirm(lost, where, regions):
@@ -262,6 +275,7 @@ def draw(data, path):
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [f"{mb} MB" if mb < 1024 else f"{mb // 1024} GB" for mb in sizes])
         axis.minorticks_off()
+        axis.yaxis.set_major_locator(pyplot.MaxNLocator(integer=True))
         axis.set_ylim(bottom=0)
         axis.set_xlabel("memory of the SNP VM")
         axis.set_title(f"{number} node{'s' * (number > 1)}, {data['machine']['mem']}", fontsize=10)

@@ -87,6 +87,21 @@ class TestAllocations(case.HostCase):
         # The footprint's is the one that a VM can do without.
         self.assertGreaterEqual(tries - failed, 1)
 
+    def test_a_page_becomes_private(self):
+        """That is an error at once, or none, also if the direct map cannot be split."""
+        self.host.splats()
+        vm = self.start_vm("-r 1 -p 512")
+        vm.ask("fail 1024")
+        words = vm.answer(timeout=600)
+        self.assertRegex(words, r"^\d+ errors, ended fail 1024$")
+        for line in self.host.splats():
+            self.assertRegex(line, "Call Trace:|page allocation failure")
+        split = self.host.sh("dmesg | grep -c 'Failed to split direct map'", check=False)[1]
+        self.notes = [f"{words}; {split} of the direct map"]
+        self.assertGreater(int(split), 0)
+        vm.end()
+        self.wait_all_optimized()
+
     def test_the_knob(self):
         """A failure of ours is not seen: everything is checked, or as it should be."""
         cd = f"cd {hosts.SYSFS}; "

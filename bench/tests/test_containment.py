@@ -47,3 +47,21 @@ class TestFresh(case.HostCase):
         self.notes = [f"{vm['placement']}: pages in {containment.where(vm)}, lost "
                       f"{vm['where'] or 'none'}" for vm in lives]
         self.assertLessEqual(lives[1]["lost"], lives[0]["lost"], self.notes)
+
+
+class TestComeAndGo(case.HostCase):
+    Host = containment.Host
+    options = {"mem": "5G"}
+    busy = False
+    vms = 15
+
+    def test_blocks_of_2mb_remain(self):
+        """As many are free after all VMs as before the first"""
+        self.host.churn_share(75, 25, rounds=1)
+        self.host.place("after")
+        before, blocks = self.host.read("optimized"), self.host.blocks()
+        self.host.come_and_go(self.vms)
+        self.host.wait_optimized(before)
+        after = self.host.blocks()
+        self.notes = [f"{self.vms} VMs: {blocks} free before, {after} after"]
+        self.assertGreaterEqual(after, blocks)
