@@ -144,7 +144,7 @@ static inline void rmpopt_queue_full_rescan(void) { }
  * anyway if there is one.  Free it as the other one.
  *
  * Context: Process context.  Takes a mutex within which no memory is reclaimed,
- *	    and may wait, for 20 ms at most, for pages to be moved away.
+ *	    and may wait, for a second at most, for pages to be moved away.
  * Return: the page to use, which is @page if there is no better one, or if a
  *	   fatal signal is pending
  */

@@ -180,6 +180,9 @@ static int rmpopt_take_block(struct rmpopt_cursor *cursor, unsigned long pfn)
 		mutex_unlock(&cursor->lock);
 		ret = alloc_contig_range(pfn, end, ACR_FLAGS_LIGHT, RMPOPT_PLACE_GFP);
 		mutex_lock(&cursor->lock);
+		/* Not that the zone is short of memory: the next block tells. */
+		if (ret == -ENOMEM)
+			ret = -EBUSY;
 	}
 	if (ret)
 		return ret;
@@ -276,7 +279,7 @@ static bool rmpopt_refill(struct rmpopt_cursor *cursor, bool costs)
 
 	rmpopt_search(cursor, false, costs);
 	while (!rmpopt_holds(cursor) && !cursor->skip[costs] && rmpopt_placing()) {
-		if (left <= 0 || !tries--) {
+		if (!left || !tries--) {
 			cursor->skip[true] = cursor->back_off;
 			cursor->back_off = min(2 * cursor->back_off + 1, RMPOPT_PLACE_SKIP);
 			break;
@@ -284,12 +287,16 @@ static bool rmpopt_refill(struct rmpopt_cursor *cursor, bool costs)
 
 		cursor->fresh |= costs;
 		rmpopt_ask(cursor);
-		if (!costs)
+		/* While no region counts as lost, each page would wait. */
+		if (!costs || !rmpopt_scanned())
 			break;
 
 		mutex_unlock(&cursor->lock);
 		left = wait_event_killable_timeout(cursor->wait, !READ_ONCE(cursor->asked), left);
 		mutex_lock(&cursor->lock);
+		/* Somebody is killed: that says nothing to others. */
+		if (left < 0)
+			break;
 	}
 
 	return rmpopt_holds(cursor);
