@@ -23,14 +23,17 @@ hosts       one for each boot:
                     as the kernel's trace event has it
     blocks          free blocks of 2MB before, while it lived, and afterwards
     migrated        pages that Linux moved for it, or in that time
-instructions  of the kernel and the VMM, for the launch and all memory of a VM: a boot of its
-            own, in which the emulator's clock counts them;  mb, churned, placement, count
+instructions  of the kernel and the VMM, for the launch and all memory of VMs, one after the
+            other: a boot of its own, in which the emulator's clock counts them, with one CPU,
+            so that those that move pages are among them;  mb, churned, placement, count,
+            migrated
 """
 
 import collections
 import os
 import random
 import re
+import statistics
 import time
 
 import benchplot
@@ -45,7 +48,7 @@ PEAK, KEEP = 92, 33		# % of the free memory
 ROOM = 85			# % of the free memory that a VM may have
 # A VM's last page is shared, and its footprint known; /proc/vmstat is not in this kernel.
 EVENTS = ("rmpopt/rmpopt_rescan_begin", "migrate/mm_migrate_pages")
-COUNTED = {"mem": "3G", "mb": 64}
+COUNTED = {"mem": "5G", "mb": 1024, "times": 3}
 PLACEMENT = hosts.SYSFS + "placement"
 SWITCH = {"before": "off", "after": "on"}
 HOUR = 3600
@@ -208,12 +211,29 @@ def count(say):
         for churned in False, True:
             if churned:
                 host.churn_share()
-            for placement in host.placements:
-                result.append({"mb": COUNTED["mb"], "churned": churned, "placement": placement,
-                               "count": host.life(COUNTED["mb"], placement)["cycles"]})
-                say(f"{state(churned)}, a VM of {COUNTED['mb']} MB, {placement}: "
-                    f"{result[-1]['count']} instructions")
+            for placement in host.placements * COUNTED["times"]:
+                vm = host.life(COUNTED["mb"], placement)
+                result.append({"mb": vm["mb"], "churned": churned, "placement": placement,
+                               "count": vm["cycles"], "migrated": vm["migrated"]})
+                say(f"{state(churned)}, a VM of {vm['mb']} MB, {placement}: {vm['cycles']} "
+                    f"instructions, {vm['migrated']} pages moved")
         return result, host.splats()
+
+
+def groups(counted):
+    """Of instructions: those of the same kind of host and placement, in order"""
+    kinds = {}
+    for vm in counted:
+        kinds.setdefault((vm["churned"], vm["placement"]), []).append(vm)
+    return kinds.items()
+
+
+def per_page(vm):
+    return round(vm["count"] / (vm["mb"] * 256))
+
+
+def commas(numbers):
+    return ", ".join(map(str, numbers))
 
 
 def where(vm):
@@ -244,11 +264,14 @@ def text(data):
                             f"{100 * host['churn']['large'] // host['churn']['free']} %",
                             host["churn"]["operations"], host["churn"]["digest"]]
                            for host in data["hosts"] if host["churned"]])
-    lines += ["", "Instructions, by the emulator's count, for each page of a VM's memory:", ""]
-    lines += report.table(["host", "VM, MB", "", "instructions"],
-                          [[state(one["churned"]), one["mb"], one["placement"],
-                            round(one["count"] / (one["mb"] * 256))]
-                           for one in data["instructions"]])
+    lines += ["", f"VMs that took turns on a host of {COUNTED['mem']}: instructions, by the "
+              "emulator's count, for each page of",
+              "a VM's memory, with those that move other pages away, one VM after the other:", ""]
+    lines += report.table(["host", "VM, MB", "", "instructions", "median", "pages moved"],
+                          [[state(churned), vms[0]["mb"], placement, commas(map(per_page, vms)),
+                            round(statistics.median(map(per_page, vms))),
+                            commas(vm["migrated"] for vm in vms)]
+                           for (churned, placement), vms in groups(data["instructions"])])
     return "\n".join(lines) + "\n"
 
 

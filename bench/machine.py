@@ -43,7 +43,7 @@ SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu.*(stall|kthread starved)|soft lock
 # interrupt came to or who found it; and what is in the rest if it is ours
 KCSAN = re.compile(r"BUG: KCSAN: (?:.*\n)*?.*={50,}")
 BYSTANDERS = re.compile(r" asm_\w+\+(?:.*\n)*?.*\] *\n|Reported by (?:.*\n)*.*")
-OURS = re.compile("rmpopt|footprint")
+OURS = re.compile("rmpopt|footprint|rmpupdate|snp_|sev_gmem|kvm_gmem")
 
 
 class Hang(Exception):
