@@ -53,6 +53,9 @@ class TestModels(unittest.TestCase):
     def test_verify(self):
         self.check_model("verify")
 
+    def test_sibling(self):
+        self.check_model("sibling")
+
     def test_footprint(self):
         self.check_model("footprint")
 
