@@ -63,7 +63,7 @@ bench: initrd emulator
 	@$(S)/bench
 
 ## containment: which regions an SNP VM takes from everybody, by its size, on a fresh and
-##              on a churned host; tables in out/containment.md; [RESULTS=out], half an hour
+##              on a churned host; tables in out/containment.md; [RESULTS=out], 45 minutes
 containment: initrd emulator
 	@$(S)/bench containment
 

@@ -12,7 +12,6 @@ else.
 import bisect
 import os
 import re
-import subprocess
 import threading
 import time
 
@@ -431,12 +430,6 @@ def cases(host):
     return result
 
 
-def series():
-    """The tree that was measured, as 'make series' knows it"""
-    return subprocess.run(["git", "-C", LINUX, "rev-parse", "HEAD^{tree}"], capture_output=True,
-                          text=True, check=True).stdout.strip()
-
-
 def hz():
     with open(os.path.join(LINUX, "out", ".config")) as file:
         return int(re.search(r"^CONFIG_HZ=(\d+)$", file.read(), re.M)[1])
@@ -461,7 +454,7 @@ def main(repeat, out):
     say = Say()
     say(f"booting an SNP host: {CORES} cores of {THREADS} threads, {NODES} nodes, {MEM}")
     with Bench() as host:
-        data = {"series": series(), "hz": hz(), "repeat": repeat,
+        data = {"series": report.series(), "hz": hz(), "repeat": repeat,
                 "machine": {"cores": CORES, "threads": THREADS, "nodes": NODES, "mem": MEM,
                             "kernel": host.sh("uname -r"), "regions": len(host.list("regions")),
                             "busy": BUSY, "ordinary": ORDINARY, "idle": IDLE,

@@ -37,6 +37,7 @@ summary, model, targets   as in the tables
 import json
 import os
 import statistics
+import subprocess
 
 import benchplot
 import machine
@@ -47,6 +48,13 @@ NAMES = {"lazy": "this series", "eager": "eager", "june": "June 2026", "march": 
 # Hosts to compute: GB of RAM, cores, threads
 HOSTS = ((1024, 128, 2), (2048, 256, 2), (4096, 384, 2))
 FOOTPRINT = 100			# GB, a large guest on each of them
+
+
+def series():
+    """The tree that was measured, as 'make series' knows it"""
+    return subprocess.run(["git", "-C", os.path.join(machine.BUILD, "linux"), "rev-parse",
+                           "HEAD^{tree}"], capture_output=True, text=True,
+                          check=True).stdout.strip()
 
 
 def total(trial, which="rmpopts"):

@@ -6,6 +6,7 @@ was churned, by bench/guest/churn.c.  They have their memory where Linux has it:
 "after" with the placement of private memory, where the kernel has a switch for that.  What
 it writes, out/containment.json:
 
+series      the tree of Linux that was measured
 machine     MB of RAM, and the kernel;  seed, peak, keep: as churn was told, in % of the
             free memory
 hosts       one for each boot:
@@ -14,6 +15,7 @@ hosts       one for each boot:
   churn         held, free and large MB (in blocks of 2MB or more), operations, digest
   vms           one for each VM, in order:
     mb, placement   its size; "before" or "after"
+    most            regions that it may cost: as many as hold it, and one for each node
     lost, where     regions that were optimized and no longer are, as sysfs has it, which the
                     emulated hardware has to confirm: by the RMPOPT tables of all cores, and
                     by the regions in the RMP that got an assigned page
@@ -57,7 +59,9 @@ SNP VMs came and went, one after the other, on hosts with {mem} of memory.  Lost
 of 1GB that were optimized, and are not while it lives, for everybody.  Its pages lie in these,
 and in others that were not optimized anyway.  Churned: all kinds of memory were taken and freed
 in random order.  Free blocks, of 2MB: before it, while it lived, after it.  Before and after:
-without and with the placement of private memory.
+without and with the placement of private memory, one after the other in one boot: what the last
+one had is the first that the next one gets, in blocks if it was placed.  At most: as many regions
+as hold the VM, and one for each node it has memory of.
 """
 
 
@@ -126,6 +130,13 @@ class Host(hosts.Host):
         pages = collections.Counter(spa >> 30 for spa in self.private_addresses())
         return dict(sorted(pages.items()))
 
+    def nodes(self, regions):
+        """The NUMA nodes of these"""
+        said = re.findall(r"node +(\d+): \[mem 0x(\w+)-0x(\w+)\]",
+                          self.sh("dmesg | grep 'node .*: .mem '"))
+        return {int(node) for node, first, last in said for region in regions
+                if int(first, 16) >> 30 <= region <= int(last, 16) >> 30}
+
     def place(self, placement):
         if "after" in self.placements:
             self.sh(f"echo {SWITCH[placement]} > {PLACEMENT}")
@@ -150,7 +161,8 @@ class Host(hosts.Host):
         if footprint(events) < len(pages):
             raise RuntimeError(f"{len(pages)} regions have private pages, and the footprint has "
                                f"{footprint(events)}")
-        return {"mb": mb, "placement": placement, "lost": len(lost),
+        return {"mb": mb, "placement": placement, "most": -(-mb // 1024) + len(self.nodes(pages)),
+                "lost": len(lost),
                 "where": machine.ranges(lost), "pages": pages, "footprint": footprint(events),
                 "blocks": blocks, "migrated": migrated(events), "cycles": vm.cycles[0]}
 
@@ -225,7 +237,7 @@ def groups(counted):
     kinds = {}
     for vm in counted:
         kinds.setdefault((vm["churned"], vm["placement"]), []).append(vm)
-    return kinds.items()
+    return kinds
 
 
 def per_page(vm):
@@ -253,9 +265,11 @@ def title(host):
 def text(data):
     lines = [ABOUT.format(**data["machine"])]
     lines += report.table(
-        ["host", "VM, MB", "", "lost", "which", "its pages in", "free blocks", "pages moved"],
+        ["host", "VM, MB", "", "lost", "at most", "which", "its pages in", "free blocks",
+         "pages moved", "per GB"],
         [[title(host), vm["mb"], vm["placement"], f"{vm['lost']} of {host['regions']}",
-          vm["where"] or "none", where(vm), " / ".join(map(str, vm["blocks"])), vm["migrated"]]
+          vm["most"], vm["where"] or "none", where(vm), " / ".join(map(str, vm["blocks"])),
+          vm["migrated"], vm["migrated"] * 1024 // vm["mb"]]
          for host in data["hosts"] for vm in host["vms"]])
     lines += ["", "What was churned:", ""]
     lines += report.table(["host", "MB held", "MB free", "in blocks of 2MB or more", "operations",
@@ -267,11 +281,15 @@ def text(data):
     lines += ["", f"VMs that took turns on a host of {COUNTED['mem']}: instructions, by the "
               "emulator's count, for each page of",
               "a VM's memory, with those that move other pages away, one VM after the other:", ""]
-    lines += report.table(["host", "VM, MB", "", "instructions", "median", "pages moved"],
+    kinds = groups(data["instructions"])
+    medians = {kind: statistics.median(map(per_page, vms)) for kind, vms in kinds.items()}
+    lines += report.table(["host", "VM, MB", "", "instructions", "median", "to before",
+                           "pages moved"],
                           [[state(churned), vms[0]["mb"], placement, commas(map(per_page, vms)),
-                            round(statistics.median(map(per_page, vms))),
+                            round(medians[churned, placement]),
+                            f"{medians[churned, placement] / medians[churned, 'before']:.2f}",
                             commas(vm["migrated"] for vm in vms)]
-                           for (churned, placement), vms in groups(data["instructions"])])
+                           for (churned, placement), vms in kinds.items()])
     return "\n".join(lines) + "\n"
 
 
@@ -292,8 +310,8 @@ def draw(data, path):
                               marker="D" if host["churned"] else "o",
                               label=f"{state(host['churned'])} host, {placement}")
         sizes = sorted({vm["mb"] for host in chosen for vm in host["vms"]})
-        axis.plot(sizes, [-(-mb // 1024) for mb in sizes], color="#9a9a9a", linestyle=":",
-                  label="as many as hold it")
+        axis.plot(sizes, [-(-mb // 1024) + 1 for mb in sizes], color="#9a9a9a", linestyle=":",
+                  label="as many as hold it, and one")
         axis.axhline(max(host["regions"] for host in chosen), color="#9a9a9a", linewidth=0.8)
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [f"{mb} MB" if mb < 1024 else f"{mb // 1024} GB" for mb in sizes])
@@ -316,7 +334,7 @@ def main(out, mem=MEM, sizes=SIZES):
     def say(line):
         print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
 
-    data = {"machine": {"mem": mem}, "seed": SEED, "peak": PEAK, "keep": KEEP, "hosts": []}
+    data = {"series": report.series(), "machine": {"mem": mem}, "seed": SEED, "peak": PEAK, "keep": KEEP, "hosts": []}
     for nodes in 1, 2:
         for churned in False, True:
             host, said = one_host(say, nodes, churned, mem, sizes)

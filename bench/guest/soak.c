@@ -13,7 +13,8 @@
  *
  * Each VM is a snpvm with two parts of memory from two random NUMA nodes. Ends
  * with what was done, how often; or with an error if a VM did not live as it
- * should. The knob is "on", the mode "lazy" and each CPU online in the end.
+ * should. The knob is "on", the mode "lazy", placement "off" and each CPU online
+ * in the end.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -36,6 +37,7 @@
 #define PAGES		200	/* in a part, at most */
 #define CONTROL		"/sys/devices/system/cpu/rmpopt/control"
 #define MODE		"/sys/devices/system/cpu/rmpopt/mode"
+#define PLACEMENT	"/sys/devices/system/cpu/rmpopt/placement"
 #define LAUNCH_MS	120000	/* what takes longer hangs */
 #define KILL_MS		1500	/* within the time that a launch takes */
 
@@ -50,10 +52,11 @@ static const char * const names[] = {
 	[PASSED]		= "memory in another process",
 };
 
-enum act { OFF_ON, EAGER, CPU_GOES, READ_TABLE, READ_FILES, ACTS };
+enum act { OFF_ON, EAGER, PLACED, CPU_GOES, READ_TABLE, READ_FILES, ACTS };
 static const char * const acts[] = {
 	[OFF_ON]	= "off and on",
 	[EAGER]		= "eager for a while",
+	[PLACED]	= "placed for a while",
 	[CPU_GOES]	= "a CPU goes and comes",
 	[READ_TABLE]	= "a core is asked",
 	[READ_FILES]	= "files read in a row",
@@ -300,6 +303,11 @@ static void disturb_once(enum act act, unsigned int cpus)
 		put(MODE, "eager");
 		sleep_ms(random_below(500));
 		put(MODE, "lazy");
+		break;
+	case PLACED:
+		put(PLACEMENT, "on");
+		sleep_ms(random_below(500));
+		put(PLACEMENT, "off");
 		break;
 	case CPU_GOES:
 		/* Every other time with all its core */

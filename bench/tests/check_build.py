@@ -20,6 +20,7 @@ CONFIGURATIONS = {
     "modules": ("CONFIG_KVM=m", "CONFIG_KVM_AMD=m", "CONFIG_CRYPTO_DEV_CCP_DD=m"),
     "one_cpu": ("CONFIG_SMP=n",),
     "no_numa": ("CONFIG_NUMA=n",),
+    "no_contig": ("CONFIG_TRANSPARENT_HUGEPAGE=n", "CONFIG_COMPACTION=n", "CONFIG_CMA=n"),
     "no_files": ("CONFIG_EXPERT=y", "CONFIG_DEBUG_FS=n", "CONFIG_SYSFS=n"),
     "no_tracing": ("CONFIG_FTRACE=n",),
     "no_kunit": ("CONFIG_KUNIT=n",),

@@ -89,18 +89,23 @@ class TestAllocations(case.HostCase):
 
     def test_a_page_becomes_private(self):
         """That is an error at once, or none, also if the direct map cannot be split."""
-        self.host.splats()
-        vm = self.start_vm("-r 1 -p 512")
-        vm.ask("fail 1024")
-        words = vm.answer(timeout=600)
-        self.assertRegex(words, r"^\d+ errors, ended fail 1024$")
-        for line in self.host.splats():
-            self.assertRegex(line, "Call Trace:|page allocation failure")
-        split = self.host.sh("dmesg | grep -c 'Failed to split direct map'", check=False)[1]
-        self.notes = [f"{words}; {split} of the direct map"]
-        self.assertGreater(int(split), 0)
-        vm.end()
-        self.wait_all_optimized()
+        before, assigned = self.host.read("optimized"), self.host.snp()["assigned"]
+        self.addCleanup(self.host.sh, f"echo off > {hosts.SYSFS}placement")
+        for placement in "off", "on":
+            self.host.sh(f"echo {placement} > {hosts.SYSFS}placement; dmesg -c > /dev/null")
+            self.host.splats()
+            vm = self.start_vm("-r 1 -p 512")
+            vm.ask("fail 1024")
+            words = vm.answer(timeout=600)
+            self.assertRegex(words, r"^\d+ errors, ended fail 1024$")
+            for line in self.host.splats():
+                self.assertRegex(line, "Call Trace:|page allocation failure")
+            split = self.host.sh("dmesg | grep -c 'Failed to split direct map'", check=False)[1]
+            self.notes.append(f"placement {placement}: {words}; {split} of the direct map")
+            self.assertGreater(int(split), 0)
+            vm.end()
+            self.host.wait_optimized(before)
+            self.assertEqual(self.host.snp()["assigned"], assigned)
 
     def test_the_knob(self):
         """A failure of ours is not seen: everything is checked, or as it should be."""

@@ -111,11 +111,12 @@ class TestExport(unittest.TestCase):
     def letter_with_results(self, tree):
         """A second version, with measurements of a tree; the words are no result of
         anything."""
-        for name, words in (("bench.json", f'{{\n "series": "{tree}"\n}}\n'),
-                            ("bench.md", "| these words |\n")):
-            with open(os.path.join(self.directory.name, name), "w") as file:
-                file.write(words)
-            self.addCleanup(os.remove, file.name)
+        for name in "bench", "containment":
+            for kind, words in (("json", f'{{\n "series": "{tree}"\n}}\n'),
+                                ("md", f"| these words of {name} |\n")):
+                with open(os.path.join(self.directory.name, f"{name}.{kind}"), "w") as file:
+                    file.write(words)
+                self.addCleanup(os.remove, file.name)
         series = os.path.join(self.directory.name, "again")
         done = export(series, REROLL="2")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -130,7 +131,8 @@ class TestExport(unittest.TestCase):
     def test_results(self):
         text = self.letter_with_results(git("rev-parse", "HEAD^{tree}").strip())
         for words in (r"^Subject: \[PATCH v2 00/", r"^Measured by .make bench. on \d+-\d+-\d+",
-                      r"^\| these words \|$"):
+                      r"^\| these words of bench \|$", r"^Measured by .make containment. on ",
+                      r"^\| these words of containment \|$"):
             self.assertTrue(re.search(words, text, re.M), words)
         self.assertFalse("No measurement" in text)
 

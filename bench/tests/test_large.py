@@ -25,6 +25,11 @@ class TestLargePages(case.HostCase):
     Host = containment.Host
     options = {"mem": "6G", "append": "hugepagesz=1G hugepages=1 hugepagesz=2M"}
     busy = False
+    placement = "before"
+
+    def setUp(self):
+        super().setUp()
+        self.host.place(self.placement)
 
     def disturb(self):
         """khugepaged, ksmd and compaction busy, and something to swap to"""
@@ -73,3 +78,9 @@ class TestLargePages(case.HostCase):
         vm.end()
         self.host.wait_optimized(before)
         self.assertEqual(self.host.snp()["assigned"], assigned)
+
+
+class TestPlaced(TestLargePages):
+    """The same, with blocks of private pages for which others are moved away"""
+
+    placement = "after"

@@ -69,6 +69,7 @@ class TestEmulator(case.KtapCase):
         """Some write to what is assigned, or lies beside it in a large page."""
         before = self.host.rmp_faults()
         self.check_module("snp_insn_test")
+        self.assertRegex(self.host.sh("dmesg"), r"\bok \d+ write_faults_on_2m\s*\n")
         self.assertGreater(self.host.rmp_faults(), before)
 
     def test_instructions_of_a_process(self):
