@@ -119,8 +119,7 @@ static unsigned long nodes(void)
 	return count;
 }
 
-/* The regions that are optimized.  Returns whether there is one. */
-static bool read_optimized(bool *regions)
+static bool read_optimized_once(bool *regions)
 {
 	FILE *file = fopen(OPTIMIZED, "r");
 	bool any = false;
@@ -138,6 +137,22 @@ static bool read_optimized(bool *regions)
 			break;
 	}
 	fclose(file);
+	return any;
+}
+
+/*
+ * The regions that are optimized.  Returns whether there is one.  While a region is
+ * verified the file may have it or not, so read until it says the same twice.
+ */
+static bool read_optimized(bool *regions)
+{
+	bool last[REGIONS], any;
+
+	read_optimized_once(regions);
+	do {
+		memcpy(last, regions, sizeof(last));
+		any = read_optimized_once(regions);
+	} while (memcmp(last, regions, sizeof(last)));
 	return any;
 }
 

@@ -91,7 +91,9 @@ class HostCase(unittest.TestCase):
         before, rescanned = self.host.read("optimized"), self.host.number("rescanned")
         vm = self.start_vm(options)
         dark = self.host.dark(before)
-        self.assertGreaterEqual(len(dark), 3)
+        self.assertGreaterEqual(
+            len(dark), 3, f"of {before}; optimized {self.host.read('optimized')}, closed "
+            f"{self.host.snp()['closed']}, tables {self.host.tables()}")
         self.assertEqual(self.host.list("optimized") & dark, set())
         vm.end()
         self.host.wait_optimized(before)
