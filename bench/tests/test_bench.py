@@ -97,8 +97,7 @@ class TestCommands(case.HostCase):
         self.host.sh("sleep 1 & child=$!;"
                      "{ while grep -qs ' [RSD] ' /proc/$child/stat; do :; done; echo over; } &")
         self.host.serial.sendall(b"echo both ")
-        while not self.host.serial.recv(4096).endswith(b"over\n"):
-            pass
+        self.assertEqual(self.host.serial.makefile("rb").readline(), b"over\n")
         self.assertEqual(self.host.sh("halves"), "both halves")
 
 
