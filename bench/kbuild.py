@@ -14,7 +14,8 @@ import machine
 from tests.trees import LINUX, base, git
 
 # Where the series has code
-OURS = ["arch/x86/virt/svm/", "arch/x86/kvm/", "drivers/crypto/ccp/", "mm/page_alloc.o"]
+OURS = ["arch/x86/virt/svm/", "arch/x86/kvm/", "drivers/crypto/ccp/", "drivers/iommu/amd/",
+        "mm/page_alloc.o"]
 
 GCC = ("CC=ccache gcc",)
 CLANG = ("LLVM=-19",)

@@ -75,6 +75,14 @@ class HostCase(unittest.TestCase):
         for core, (table, window) in enumerate(zip(self.host.tables(), self.host.windows())):
             self.assertEqual(table & present, regions & window, f"core {core}")
 
+    def assertOnlyTheRmpIsLost(self):
+        """What the firmware keeps is in regions with a part of the RMP."""
+        parts = re.findall(r"RMP segment \d+ physical address \[(\w+) - (\w+)\]", self.host.console())
+        rmp = {int(end, 16) >> 30 for part in parts for end in part}
+        self.assertTrue(rmp)
+        lost = self.host.list("regions") - self.all_regions()
+        self.assertEqual(lost, rmp)
+
     def wait_all_optimized(self):
         """Every core gets every region that can be optimized now."""
         self.host.wait_all_optimized()

@@ -54,6 +54,7 @@ class TestFar(case.KtapCase):
             own = far if set(core["cpus"]) <= machine.regions(node1) else near
             self.assertEqual(table, own, f"core of CPUs {core['cpus']}")
         self.assertAllOptimized()
+        self.assertOnlyTheRmpIsLost()
 
     def start_far_vm(self, node):
         """A VM on the CPUs of a node has memory up there."""

@@ -30,6 +30,9 @@ class TestSeries(case.HostCase):
         self.assertEqual(self.host.list("optimized"), self.all_regions())
         self.assertEqual(self.host.number("pending"), 0)
 
+    def test_boot_costs_no_region_but_that_of_the_rmp(self):
+        self.assertOnlyTheRmpIsLost()
+
     def test_boot_shares_the_work(self):
         cores = self.booted["cores"]
         regions = len(self.host.list("regions"))
@@ -236,6 +239,7 @@ class TestNodes(case.HostCase):
 
     def test_two_nodes(self):
         self.assertAllOptimized()
+        self.assertOnlyTheRmpIsLost()
         self.check_vm_life()
 
 

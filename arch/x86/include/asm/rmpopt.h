@@ -135,6 +135,28 @@ static inline void rmpopt_queue_full_rescan(void) { }
 
 #if defined(CONFIG_KVM_AMD_SEV) && defined(CONFIG_CONTIG_ALLOC)
 /**
+ * rmpopt_rmp_at() - say where a part of the RMP is
+ * @pa: its physical address
+ * @size: its size in bytes
+ *
+ * Context: Boot, before anything is given to the firmware.
+ */
+void rmpopt_rmp_at(u64 pa, u64 size);
+
+/**
+ * rmpopt_alloc_fixed() - allocate memory that the firmware keeps
+ * @gfp: as for alloc_contig_range()
+ * @order: the order, at most that of 2MB
+ *
+ * Context: Process context, any mutexes may be held.  May look at all pages of a
+ *	    region, but reclaims none, and has none moved away.
+ * Return: the first page, to be freed as one of alloc_pages(), in a region that
+ *	   has a part of the RMP, on whatever node that is.  NULL if there is no
+ *	   RMPOPT, or no such memory that is free: any other will do.
+ */
+struct page *rmpopt_alloc_fixed(gfp_t gfp, unsigned int order);
+
+/**
  * rmpopt_place() - exchange a page that is to become private
  * @page: the page, of order 0, which nobody uses yet
  * @gfp: what it was allocated with
@@ -160,6 +182,13 @@ void rmpopt_place_begin(void);
  */
 void rmpopt_place_end(void);
 #else
+static inline void rmpopt_rmp_at(u64 pa, u64 size) { }
+
+static inline struct page *rmpopt_alloc_fixed(gfp_t gfp, unsigned int order)
+{
+	return NULL;
+}
+
 static inline struct page *rmpopt_place(struct page *page, gfp_t gfp, bool guest)
 {
 	return page;
