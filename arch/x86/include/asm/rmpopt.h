@@ -135,7 +135,7 @@ static inline void rmpopt_queue_full_rescan(void) { }
 
 #if defined(CONFIG_KVM_AMD_SEV) && defined(CONFIG_CONTIG_ALLOC)
 /**
- * rmpopt_rmp_at() - say where a part of the RMP is
+ * rmpopt_rmp_at() - say where a segment of the RMP is
  * @pa: its physical address
  * @size: its size in bytes
  *
@@ -145,16 +145,17 @@ void rmpopt_rmp_at(u64 pa, u64 size);
 
 /**
  * rmpopt_alloc_fixed() - allocate memory that the firmware keeps
- * @gfp: as for alloc_contig_range()
- * @order: the order, at most that of 2MB
+ * @nid: the node that is preferred, or NUMA_NO_NODE
+ * @size: the size in bytes: that of a page, 2MB, or a power of two between these
+ * @gfp: GFP_KERNEL, perhaps with __GFP_ZERO
  *
- * Context: Process context, any mutexes may be held.  May look at all pages of a
- *	    region, but reclaims none, and has none moved away.
- * Return: the first page, to be freed as one of alloc_pages(), in a region that
- *	   has a part of the RMP, on whatever node that is.  NULL if there is no
- *	   RMPOPT, or no such memory that is free: any other will do.
+ * Context: Process context, any mutexes may be held.  May look at all pages of some
+ *	    regions, but reclaims none, and has none moved away.
+ * Return: memory beside the RMP, aligned to its size, to be freed by
+ *	   free_pages_exact().  NULL if none is free there, if it is too early to
+ *	   know, or without RMPOPT: any other memory will do.
  */
-struct page *rmpopt_alloc_fixed(gfp_t gfp, unsigned int order);
+void *rmpopt_alloc_fixed(int nid, size_t size, gfp_t gfp);
 
 /**
  * rmpopt_place() - exchange a page that is to become private
@@ -184,7 +185,7 @@ void rmpopt_place_end(void);
 #else
 static inline void rmpopt_rmp_at(u64 pa, u64 size) { }
 
-static inline struct page *rmpopt_alloc_fixed(gfp_t gfp, unsigned int order)
+static inline void *rmpopt_alloc_fixed(int nid, size_t size, gfp_t gfp)
 {
 	return NULL;
 }

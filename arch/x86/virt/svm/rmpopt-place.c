@@ -156,14 +156,14 @@ static bool rmpopt_advance(struct rmpopt_cursor *cursor, const unsigned long *pr
 	return region != RMPOPT_NOWHERE;
 }
 
-/* The block at @pfn, if it is memory of @nid in one zone */
-static struct page *rmpopt_block(unsigned long pfn, int nid)
+/* The pages from @pfn on, at most a block, if they are memory of @nid in one zone */
+struct page *rmpopt_block(unsigned long pfn, unsigned long nr_pages, int nid)
 {
 	struct page *block = pfn_to_online_page(pfn);
 
 	/* Leave ZONE_DMA to those that can use nothing else. */
-	if (!block || pfn < MAX_DMA_PFN || page_to_nid(block) != nid ||
-	    page_zone(block + RMPOPT_BLOCK - 1) != page_zone(block))
+	if (!block || pfn < MAX_DMA_PFN || (nid != NUMA_NO_NODE && page_to_nid(block) != nid) ||
+	    page_zone(block + nr_pages - 1) != page_zone(block))
 		return NULL;
 
 	return block;
@@ -230,7 +230,7 @@ static void rmpopt_search(struct rmpopt_cursor *cursor, bool move, bool fresh)
 		if (cursor->moving && !move)
 			return;
 
-		block = rmpopt_block(cursor->next, nid);
+		block = rmpopt_block(cursor->next, RMPOPT_BLOCK, nid);
 		cursor->next += RMPOPT_BLOCK;
 		ret = block ? rmpopt_take_block(cursor, page_to_pfn(block)) : 0;
 		if (ret == -ENOMEM) {

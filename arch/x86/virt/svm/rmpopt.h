@@ -66,6 +66,7 @@ void rmpopt_firmware_stop(void);
 /* rmpopt-place.c: where private pages come from */
 extern bool rmpopt_placement;
 #ifdef CONFIG_CONTIG_ALLOC
+struct page *rmpopt_block(unsigned long pfn, unsigned long nr_pages, int nid);
 void rmpopt_set_placement(bool on);
 void rmpopt_place_again(const unsigned long *regions);
 void rmpopt_place_init(void);
