@@ -2,6 +2,8 @@
 """'make check': placement, and who is charged and who says where memory may come from: a
 kernel with memory cgroups, cpusets and memory that can be taken offline."""
 
+import contextlib
+
 import containment
 import host as hosts
 import kbuild
@@ -16,7 +18,7 @@ SWITCH = hosts.SYSFS + "placement"
 MB = 1 << 20
 
 
-class TestGroups(case.HostCase):
+class Groups(case.HostCase):
     Host = containment.Host
     options = {"mem": "8G", "nodes": 2}
     busy = False
@@ -37,19 +39,26 @@ class TestGroups(case.HostCase):
         self.host.sh(f"mkdir {GROUP}")
         self.addCleanup(self.host.sh, f"echo off > {SWITCH}; rmdir {GROUP}")
 
-    def group_vm(self, options):
-        """Its VMM is started in the group, and is alone in there."""
+    @contextlib.contextmanager
+    def grouped(self):
+        """What is started meanwhile is in the group, and stays there."""
         self.host.sh(f"echo $$ > {GROUP}/cgroup.procs")
         try:
-            return self.start_vm(options)
+            yield
         finally:
             self.host.sh(f"echo $$ > {GROUPS}/cgroup.procs")
+
+    def group_vm(self, options):
+        with self.grouped():
+            return self.start_vm(options)
 
     def charged(self):
         """MB, by what they are for"""
         stat = dict(line.split() for line in self.host.sh(f"cat {GROUP}/memory.stat").splitlines())
         return {name: int(stat[name]) / MB for name in ("file", "anon", "kernel")}
 
+
+class TestGroups(Groups):
     def test_a_vm_is_charged_as_without_placement(self):
         charges = []
         for switch in "off", "on":
@@ -71,13 +80,9 @@ class TestGroups(case.HostCase):
     def test_a_limit_ends_a_vm_as_without_placement(self):
         fates = []
         for switch in "off", "on":
-            self.host.sh(f"echo {switch} > {SWITCH}; echo 32M > {GROUP}/memory.max;"
-                         f"echo $$ > {GROUP}/cgroup.procs")
-            status, said = self.host.sh("(echo -1000 > /proc/1/oom_score_adj;"
-                                        "echo 1000 > /proc/self/oom_score_adj;"
-                                        "exec snpvm -m 64) 2>&1", check=False)
-            self.host.sh(f"echo $$ > {GROUPS}/cgroup.procs")
-            fates.append((status, said))
+            self.host.sh(f"echo {switch} > {SWITCH}; echo 32M > {GROUP}/memory.max")
+            with self.grouped():
+                fates.append(self.host.sh("snpvm -m 64 2>&1", check=False))
             self.host.wait_optimized(self.before)
         self.notes = [str(fates)]
         # Linux says where it was that memory could not be charged.
@@ -97,6 +102,10 @@ class TestGroups(case.HostCase):
             vm.end()
             self.host.wait_optimized(self.before)
             self.assertFalse(elsewhere, self.notes)
+
+
+class TestOffline(Groups):
+    """The first VM: what others leave in a region, such as page tables, is not ours."""
 
     def offline(self, region):
         """How many of its memory blocks can be taken offline; they come back."""
