@@ -106,6 +106,18 @@ class TestModules(case.HostCase):
             self.check_vm()
             self.unload(*modules)
 
+    def test_storage_in_a_file(self):
+        """The buffer of SEV's INIT_EX is the firmware's, too: it costs no region."""
+        for inits in 1, 2:
+            self.host.sh("modprobe ccp init_ex_path=/storage")
+            self.load()
+            self.assertOnlyTheRmpIsLost()
+            self.check_vm()
+            self.unload("ccp")
+            # The firmware counts there; a file that is not there yet it refuses at first.
+            self.assertEqual(self.host.sh("wc -c < /storage"), "32768")
+            self.assertEqual(int(self.host.sh("od -A n -t d8 -j 8 -N 8 /storage")), inits)
+
     def test_unload_with_work_pending(self):
         """The rescan of the last VM outlives KVM."""
         for _ in range(3):

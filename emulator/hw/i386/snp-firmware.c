@@ -52,6 +52,8 @@ enum { STATUS_API = 0, STATUS_STATE = 2, STATUS_RMP_INIT = 3,
        STATUS_BUILD = 4, STATUS_FLAGS = 8, STATUS_GUESTS = 12,
        STATUS_TCB = 16, STATUS_REPORTED_TCB = 24, STATUS_SIZE = 32 };
 enum { SEV_INIT_TMR = 8, SEV_INIT_TMR_LEN = 16 };
+enum { SEV_INIT_EX_FLAGS = 4, SEV_INIT_EX_NV = 24, SEV_INIT_EX_NV_LEN = 32,
+       SEV_INIT_EX_SIZE = 36 };
 enum { SEV_STATUS_API = 0, SEV_STATUS_STATE = 2, SEV_STATUS_FLAGS = 3,
        SEV_STATUS_BUILD = 7, SEV_STATUS_GUESTS = 8 };
 
@@ -67,6 +69,9 @@ enum { SEV_STATUS_API = 0, SEV_STATUS_STATE = 2, SEV_STATUS_FLAGS = 3,
 #define SHUTDOWN_X86            BIT(1)
 #define SEV_INIT_ES             BIT(0)
 #define SEV_STATUS_ES           BIT(8)
+
+#define NV_SIZE                 (32 * KiB)  /* "SEV API", INIT_EX */
+#define NV_MAGIC                0x766e2d7065736d61ull
 
 /*
  * Version of each firmware part, a byte each.  With a high one for SNP Linux
@@ -621,6 +626,34 @@ static uint16_t sev_init(SnpFirmware *fw, uint8_t *buf)
     return FW_SUCCESS;
 }
 
+/*
+ * INIT with the firmware's non-volatile storage in the host's memory, which
+ * keeps it in a file: here, how often it was initialized.  What it does not
+ * know, such as an empty file, it replaces and refuses; Linux tries again.
+ */
+static uint16_t sev_init_ex(SnpFirmware *fw, uint8_t *buf)
+{
+    hwaddr nv = fw_addr(buf + SEV_INIT_EX_NV);
+    uint64_t kept[2], inits = 0;
+    bool known;
+
+    REQUIRE(ldl_le_p(buf) >= SEV_INIT_EX_SIZE &&
+            ldl_le_p(buf + SEV_INIT_EX_NV_LEN) >= NV_SIZE, FW_INVALID_LEN);
+    TRY(fw_check_out(fw, nv, NV_SIZE));
+    TRY(fw_read(nv, kept, sizeof(kept)));
+    known = le64_to_cpu(kept[0]) == NV_MAGIC;
+    if (known) {
+        /* From the TMR on, INIT's buffer is the same. */
+        stl_le_p(buf, ldl_le_p(buf + SEV_INIT_EX_FLAGS));
+        TRY(sev_init(fw, buf));
+        inits = le64_to_cpu(kept[1]) + 1;
+    }
+    kept[0] = cpu_to_le64(NV_MAGIC);
+    kept[1] = cpu_to_le64(inits);
+    TRY(fw_write(fw, nv, kept, sizeof(kept)));
+    return known ? FW_SUCCESS : FW_SECURE_DATA_INVALID;
+}
+
 static uint16_t sev_shutdown(SnpFirmware *fw, uint8_t *buf)
 {
     sev_guests_end(fw);
@@ -660,6 +693,7 @@ static const FwCommand commands[] = {
     { 0x002, "SHUTDOWN", 0, 0, ANYTIME, sev_shutdown },
     { 0x004, "PLATFORM_STATUS", 0, 12, ANYTIME, sev_platform_status },
     { 0x00a, "DF_FLUSH", 0, 0, SEV_UP, df_flush },
+    { 0x00d, "INIT_EX", SEV_INIT_EX_SIZE, 0, SEV_DOWN, sev_init_ex },
     { 0x020, "DECOMMISSION", 4, 0, SEV_UP, sev_decommission },
     { 0x021, "ACTIVATE", 8, 0, SEV_UP, sev_activate },
     { 0x022, "DEACTIVATE", 4, 0, SEV_UP, sev_deactivate },

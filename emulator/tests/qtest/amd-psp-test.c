@@ -19,7 +19,9 @@
 #define RAM_SIZE        (128 << 20)
 #define DEVICE          "-M q35 -nodefaults -m 128M -device amd-psp,addr=04.0"
 
+#define CMD_SHUTDOWN            0x002
 #define CMD_PLATFORM_STATUS     0x004
+#define CMD_INIT_EX             0x00d
 #define CMD_SNP_PLATFORM_STATUS 0x083
 #define CMD_SNP_COMMIT          0x0cb
 #define CMD_FEATURE_INFO        0x0ce
@@ -180,6 +182,42 @@ static void test_commands(void)
     psp_stop(&p);
 }
 
+/* What SEV keeps: none yet, as it was left, and what it does not know */
+static void test_init_ex(void)
+{
+    const uint64_t nv = BUF + 0x1000, nv_len = 0x8000;
+    const struct {
+        uint16_t status;
+        uint64_t inits;
+    } tries[] = {
+        { FW_SECURE_DATA_INVALID, 0 }, { 0, 1 }, { 0, 2 },
+        { FW_SECURE_DATA_INVALID, 0 }, { 0, 1 },
+    };
+    Psp p = psp_start(DEVICE);
+    int i;
+
+    qtest_memset(p.qts, BUF, 0, nv + nv_len - BUF);
+    qtest_writel(p.qts, BUF, 36);
+    qtest_writeq(p.qts, BUF + 24, nv);
+    qtest_writel(p.qts, BUF + 32, nv_len - 1);
+    g_assert_cmphex(psp_do(&p, CMD_INIT_EX, BUF, false), ==, FW_INVALID_LEN);
+    qtest_writel(p.qts, BUF + 32, nv_len);
+    qtest_writeq(p.qts, BUF + 24, RAM_SIZE - nv_len + 1);
+    g_assert_cmphex(psp_do(&p, CMD_INIT_EX, BUF, false), ==,
+                    FW_INVALID_ADDRESS);
+    qtest_writeq(p.qts, BUF + 24, nv);
+    for (i = 0; i < ARRAY_SIZE(tries); i++) {
+        if (tries[i].status) {
+            qtest_writeb(p.qts, nv, 0);
+        }
+        g_assert_cmphex(psp_do(&p, CMD_INIT_EX, BUF, false), ==,
+                        tries[i].status);
+        g_assert_cmphex(qtest_readq(p.qts, nv + 8), ==, tries[i].inits);
+        psp_do(&p, CMD_SHUTDOWN, BUF, false);
+    }
+    psp_stop(&p);
+}
+
 /* A buffer must be RAM, all of it; the device's own registers are none. */
 static void test_bad_addresses(void)
 {
@@ -277,6 +315,7 @@ int main(int argc, char **argv)
     qtest_add_func("/amd-psp/reset-values", test_reset_values);
     qtest_add_func("/amd-psp/interrupt", test_interrupt);
     qtest_add_func("/amd-psp/commands", test_commands);
+    qtest_add_func("/amd-psp/init-ex", test_init_ex);
     qtest_add_func("/amd-psp/bad-addresses", test_bad_addresses);
     qtest_add_func("/amd-psp/refusals", test_refusals);
     qtest_add_func("/amd-psp/rubbish", test_rubbish);

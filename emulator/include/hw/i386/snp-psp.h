@@ -55,6 +55,7 @@ enum {
     FW_UNSUPPORTED              = 0x15,
     FW_INVALID_PARAM            = 0x16,
     FW_RESOURCE_LIMIT           = 0x17,
+    FW_SECURE_DATA_INVALID      = 0x18,
     FW_INVALID_PAGE_SIZE        = 0x19,
     FW_INVALID_PAGE_STATE       = 0x1a,
     FW_INVALID_PAGE_OWNER       = 0x1c,
