@@ -378,24 +378,25 @@ static void convert(struct vm *vm)
 
 /*
  * More pages become private, one by one, while each allocation that this needs fails in
- * turn.  Returns how often there was no page then.
+ * turn; after one that a page can do without, it is the following one of the next page.
+ * Returns how often there was no page then.
  */
 static unsigned long fail_pages(struct vm *vm, unsigned long pages)
 {
 	unsigned long errors = 0;
-	int nth;
+	int nth = 1;
 
 	if (pages > vm->pages - vm->launched)
 		errx(2, "only %lu pages are left", vm->pages - vm->launched);
 	for (; pages--; vm->launched++) {
-		for (nth = 1; ; nth++, errors++) {
+		for (;; nth++, errors++) {
 			fail_nth(nth);
 			if (!accept_pages(vm, vm->launched, 1))
 				break;
 			if (fail_nth(0))
 				err(1, "no memory, though nothing failed");
 		}
-		fail_nth(0);
+		nth = fail_nth(0) ? 1 : nth + 1;
 	}
 	return errors;
 }
