@@ -4,11 +4,11 @@
  * launch commands, with private memory from guest_memfd in several 1GB regions,
  * hold it, and end.  Its vCPU runs once, and finds no memory at the reset vector.
  *
- *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-m MB] [-s KIND] [-u] [-f NTH]
+ *   snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]] [-m MB] [-s KIND] [-u] [-f NTH | -F]
  *
  * -r  how many optimized regions the memory is to take away (default 3)
  * -p  private pages in each part of the memory (default 512)
- * -n  the NUMA node to have the memory from; with several, one part from each
+ * -n  the NUMA nodes to have the memory from, one part from each
  * -m  have so many MB, wherever Linux has them: the launch's one part, and the rest as
  *     when a guest accepts its memory.  Says then how long that took, in cycles.
  * -s  keep memory for what is shared, of a KIND: thp, 2m and 1g (of hugetlbfs), ksm,
@@ -16,6 +16,8 @@
  * -u  stop in the middle of the launch instead of finishing it
  * -f  let the NTH allocation of memory fail that the kernel tries to create and
  *     initialize this VM, and say whether there was one (CONFIG_FAULT_INJECTION)
+ * -F  launch page by page, while each allocation fails in turn, and say how often that
+ *     was an error
  *
  * Prints "ready PAGES [CYCLES]" when the VM is as asked for.  It then reads standard
  * input: "vm" ends the VM and keeps its memory, "memory" closes the memory,
@@ -79,6 +81,9 @@ struct vm {
 	unsigned long launched;		/* private pages */
 	unsigned long wanted;		/* pages to have from anywhere, or 0 */
 	uint64_t cycles;		/* that these took */
+	unsigned int error;		/* the firmware's last */
+	bool failing;			/* allocations, for the launch */
+	unsigned long errors;		/* of it */
 	int nodes;			/* to have memory from, 0 if any will do */
 	int node[PARTS];
 };
@@ -168,16 +173,23 @@ static int count_lost(const bool *regions)
 	return count;
 }
 
-static void sev_command(struct vm *vm, uint32_t id, void *data, const char *name)
+static int try_sev_command(struct vm *vm, uint32_t id, void *data)
 {
 	struct kvm_sev_cmd cmd = {
 		.id = id,
 		.data = (uintptr_t)data,
 		.sev_fd = vm->sev,
 	};
+	int status = ioctl(vm->fd, KVM_MEMORY_ENCRYPT_OP, &cmd);
 
-	if (ioctl(vm->fd, KVM_MEMORY_ENCRYPT_OP, &cmd))
-		err(1, "%s (firmware error %u)", name, cmd.error);
+	vm->error = cmd.error;
+	return status;
+}
+
+static void sev_command(struct vm *vm, uint32_t id, void *data, const char *name)
+{
+	if (try_sev_command(vm, id, data))
+		err(1, "%s (firmware error %u)", name, vm->error);
 }
 
 /* Make the @nth allocation from here fail.  Returns how many were left to one before. */
@@ -305,21 +317,21 @@ static void create(struct vm *vm, int fail)
 		err(1, "vCPU");
 }
 
-/* Launch with the next part of the memory */
-static void update_part(struct vm *vm, unsigned int i)
+/* Launch with @pages from @first.  Returns 0 or -1. */
+static int update_pages(struct vm *vm, unsigned long first, unsigned long pages)
 {
-	void *source = vm->source + i * vm->part * PAGE;
 	struct kvm_sev_snp_launch_update update = {
-		.gfn_start = START / PAGE + i * vm->part,
-		.uaddr = (uintptr_t)source,
-		.len = vm->part * PAGE,
+		.gfn_start = START / PAGE + first,
+		.uaddr = (uintptr_t)vm->source + first * PAGE,
+		.len = pages * PAGE,
 		.type = KVM_SEV_SNP_PAGE_TYPE_NORMAL,
 	};
 
-	memset(source, 'a' + i, update.len);
-	while (update.len)
-		sev_command(vm, KVM_SEV_SNP_LAUNCH_UPDATE, &update, "SNP_LAUNCH_UPDATE");
-	vm->launched += vm->part;
+	while (update.len) {
+		if (try_sev_command(vm, KVM_SEV_SNP_LAUNCH_UPDATE, &update))
+			return -1;
+	}
+	return 0;
 }
 
 /* Have @pages from @first private, as when the guest accepts them.  Returns 0 or -1. */
@@ -377,21 +389,20 @@ static void convert(struct vm *vm)
 }
 
 /*
- * More pages become private, one by one, while each allocation that this needs fails in
- * turn; after one that a page can do without, it is the following one of the next page.
- * Returns how often there was no page then.
+ * Have @pages from @first private, one by one, while each allocation that this needs
+ * fails in turn; after one that a page can do without, it is the following one of the
+ * next page.  Returns how often there was no page then.
  */
-static unsigned long fail_pages(struct vm *vm, unsigned long pages)
+static unsigned long fail_each(struct vm *vm, unsigned long first, unsigned long pages,
+			       int (*get)(struct vm *, unsigned long, unsigned long))
 {
 	unsigned long errors = 0;
 	int nth = 1;
 
-	if (pages > vm->pages - vm->launched)
-		errx(2, "only %lu pages are left", vm->pages - vm->launched);
-	for (; pages--; vm->launched++) {
+	for (; pages--; first++) {
 		for (;; nth++, errors++) {
 			fail_nth(nth);
-			if (!accept_pages(vm, vm->launched, 1))
+			if (!get(vm, first, 1))
 				break;
 			if (fail_nth(0))
 				err(1, "no memory, though nothing failed");
@@ -399,6 +410,30 @@ static unsigned long fail_pages(struct vm *vm, unsigned long pages)
 		nth = fail_nth(0) ? 1 : nth + 1;
 	}
 	return errors;
+}
+
+/* More pages become private, as when the guest accepts them. */
+static unsigned long fail_pages(struct vm *vm, unsigned long pages)
+{
+	unsigned long first = vm->launched;
+
+	if (pages > vm->pages - first)
+		errx(2, "only %lu pages are left", vm->pages - first);
+	vm->launched += pages;
+	return fail_each(vm, first, pages, accept_pages);
+}
+
+/* Launch with the next part of the memory */
+static void update_part(struct vm *vm, unsigned int i)
+{
+	unsigned long first = i * vm->part;
+
+	memset(vm->source + first * PAGE, 'a' + i, vm->part * PAGE);
+	if (vm->failing)
+		vm->errors += fail_each(vm, first, vm->part, update_pages);
+	else if (update_pages(vm, first, vm->part))
+		err(1, "SNP_LAUNCH_UPDATE (firmware error %u)", vm->error);
+	vm->launched += vm->part;
 }
 
 static void launch(struct vm *vm, int regions, bool finish)
@@ -417,7 +452,7 @@ static void launch(struct vm *vm, int regions, bool finish)
 		update_part(vm, i);
 		if (vm->wanted)
 			break;
-		if (vm->nodes > 1) {
+		if (vm->nodes) {
 			if (i + 1 == vm->nodes)
 				break;
 			continue;
@@ -476,7 +511,7 @@ int main(int argc, char **argv)
 	char line[32];
 	int option;
 
-	while ((option = getopt(argc, argv, "r:p:n:m:s:uf:")) != -1) {
+	while ((option = getopt(argc, argv, "r:p:n:m:s:uf:F")) != -1) {
 		switch (option) {
 		case 'r':
 			regions = atoi(optarg);
@@ -499,9 +534,12 @@ int main(int argc, char **argv)
 		case 'f':
 			fail = atoi(optarg);
 			break;
+		case 'F':
+			vm.failing = true;
+			break;
 		default:
 			errx(2, "usage: snpvm [-r REGIONS] [-p PAGES] [-n NODE[,NODE...]]"
-			     " [-m MB] [-s KIND] [-u] [-f NTH]");
+			     " [-m MB] [-s KIND] [-u] [-f NTH | -F]");
 		}
 	}
 	if (regions < 1 || regions > PARTS || pages < 1)
@@ -514,6 +552,8 @@ int main(int argc, char **argv)
 	vm.pages = vm.wanted ?: vm.part * PARTS;
 	create(&vm, fail);
 	launch(&vm, regions, finish);
+	if (vm.failing)
+		printf("%lu errors, ", vm.errors);
 	printf("ready %lu", vm.launched);
 	if (vm.wanted)
 		printf(" %ju", (uintmax_t)vm.cycles);
