@@ -51,6 +51,7 @@ ROOM = 85			# % of the free memory that a VM may have
 # A VM's last page is shared, and its footprint known; /proc/vmstat is not in this kernel.
 EVENTS = ("rmpopt/rmpopt_rescan_begin", "migrate/mm_migrate_pages")
 COUNTED = {"mem": "5G", "mb": 1024, "times": 3}
+MOST_INSTRUCTIONS = 1.1		# with placement, to those without
 PLACEMENT = hosts.SYSFS + "placement"
 SWITCH = {"before": "off", "after": "on"}
 HOUR = 3600
@@ -240,6 +241,25 @@ def groups(counted):
     return kinds
 
 
+def medians_of(data):
+    return {kind: statistics.median(map(per_page, vms))
+            for kind, vms in groups(data["instructions"]).items()}
+
+
+def missed(data):
+    """What is not as it should be with placement"""
+    lines = [f"{title(host)}, a VM of {vm['mb']} MB: {vm['lost']} regions lost, {vm['most']} at most"
+             for host in data["hosts"] for vm in host["vms"]
+             if vm["placement"] == "after" and vm["lost"] > vm["most"]]
+    medians = medians_of(data)
+    for (churned, placement), median in medians.items():
+        ratio = median / medians[churned, "before"]
+        if placement == "after" and ratio > MOST_INSTRUCTIONS:
+            lines.append(f"{state(churned)}: {ratio:.2f} times as many instructions, "
+                         f"{MOST_INSTRUCTIONS} at most")
+    return lines
+
+
 def per_page(vm):
     return round(vm["count"] / (vm["mb"] * 256))
 
@@ -281,8 +301,7 @@ def text(data):
     lines += ["", f"VMs that took turns on a host of {COUNTED['mem']}: instructions, by the "
               "emulator's count, for each page of",
               "a VM's memory, with those that move other pages away, one VM after the other:", ""]
-    kinds = groups(data["instructions"])
-    medians = {kind: statistics.median(map(per_page, vms)) for kind, vms in kinds.items()}
+    kinds, medians = groups(data["instructions"]), medians_of(data)
     lines += report.table(["host", "VM, MB", "", "instructions", "median", "to before",
                            "pages moved"],
                           [[state(churned), vms[0]["mb"], placement, commas(map(per_page, vms)),
@@ -351,4 +370,6 @@ def main(out, mem=MEM, sizes=SIZES):
           "the picture")
     for line in splats + said:
         print(f"rmpopt: the kernel complained: {line}")
-    return 1 if splats + said else 0
+    for line in missed(data):
+        print(f"rmpopt: a target was missed: {line}")
+    return 1 if splats + said + missed(data) else 0

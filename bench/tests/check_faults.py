@@ -100,6 +100,7 @@ class TestAllocations(case.HostCase):
             split = self.host.sh("dmesg | grep -c 'Failed to split direct map'", check=False)[1]
             self.notes.append(f"placement {placement}: {words}; {split} of the direct map")
             self.assertGreater(int(split), 0, self.notes)
+            self.assertGreaterEqual(int(words.split()[0]), int(split), self.notes)
             self.host.wait_optimized(before)
             self.assertEqual(self.host.snp()["assigned"], assigned)
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The figures of 'make containment': that churn is churn, and what is lost is lost."""
 
+import unittest
+
 import containment
 from tests import case
 
@@ -32,6 +34,21 @@ class TestContainment(case.HostCase):
         self.assertLess(churn["large"], churn["free"] * 9 // 10, self.notes)
         self.assertGreater(len(churned["pages"]), len(fresh["pages"]), self.notes)
         self.assertGreater(churned["lost"], fresh["lost"], self.notes)
+
+
+class TestTargets(unittest.TestCase):
+    def test_a_target_that_is_missed_is_said(self):
+        def missed(lost, count):
+            vm = {"mb": 64, "most": 2}
+            counted = [{"mb": 64, "churned": False, "placement": placement, "count": count}
+                       for placement, count in (("before", 10 << 20), ("after", count))]
+            return len(containment.missed({
+                "hosts": [{"nodes": 1, "churned": True, "vms": [
+                    {**vm, "placement": "before", "lost": 3},
+                    {**vm, "placement": "after", "lost": lost}]}],
+                "instructions": counted}))
+
+        self.assertEqual([missed(2, 11 << 20), missed(3, 11 << 20), missed(3, 12 << 20)], [0, 1, 2])
 
 
 class TestFresh(case.HostCase):

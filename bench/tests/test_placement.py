@@ -63,6 +63,21 @@ class TestPlacement(case.HostCase):
         second.end()
         self.host.wait_optimized(before)
 
+    def test_a_region_that_is_back_is_left_alone(self):
+        """What is held in there goes back, and the next VM costs no region either."""
+        self.host.sh(f"echo on > {SWITCH}")
+        self.start_vm("-m 32")
+        before = self.host.read("optimized")
+        vm = self.start_vm("-m 1024")
+        lost = machine.regions(before) - self.host.list("optimized")
+        vm.end()
+        self.host.wait_optimized(before)
+        self.start_vm("-m 32")
+        again = machine.regions(before) - self.host.list("optimized")
+        self.notes = [f"lost and back: {lost}, then lost: {again}"]
+        self.assertTrue(lost, self.notes)
+        self.assertFalse(again, self.notes)
+
     def test_pages_are_moved_to_fill_a_region(self):
         life = self.host.life(1024, "after")
         self.notes = [f"lost {life['where'] or 'none'}, pages in {containment.where(life)}, "

@@ -235,7 +235,13 @@ static void rmpopt_search(struct rmpopt_cursor *cursor, bool move, bool fresh)
 		ret = block ? rmpopt_take_block(cursor, page_to_pfn(block)) : 0;
 		if (ret == -ENOMEM) {
 			/* All of the zone is short of memory, but the region is not spent. */
-			first = rmpopt_region(zone_end_pfn(page_zone(block)) - 1) + 1;
+			u64 low = rmpopt_region(page_zone(block)->zone_start_pfn);
+			u64 high = rmpopt_region(zone_end_pfn(page_zone(block)) - 1);
+
+			if (high >= last && low > first)
+				last = low - 1;
+			else
+				first = high + 1;
 			all = false;
 			cursor->region = RMPOPT_NOWHERE;
 		}
@@ -437,6 +443,32 @@ void rmpopt_place_again(const unsigned long *regions)
 	}
 }
 
+/* Whether pages are held that would cost one of @regions */
+static bool rmpopt_holds_of(const struct rmpopt_cursor *cursor, const unsigned long *regions)
+{
+	return (cursor->pfn < cursor->end && test_bit(rmpopt_region(cursor->pfn), regions)) ||
+	       (cursor->spare && test_bit(rmpopt_region(cursor->spare), regions));
+}
+
+/* Nothing in @regions is private any more: do not have one be lost for what is held. */
+void rmpopt_place_elsewhere(const unsigned long *regions)
+{
+	int nid;
+
+	if (!rmpopt_cursors || !rmpopt_placing())
+		return;
+
+	for (nid = 0; nid < nr_node_ids; nid++) {
+		struct rmpopt_cursor *cursor = &rmpopt_cursors[nid];
+
+		guard(mutex)(&cursor->lock);
+		if (rmpopt_holds_of(cursor, regions))
+			rmpopt_give_back(cursor, ULONG_MAX);
+		if (cursor->region != RMPOPT_NOWHERE && test_bit(cursor->region, regions))
+			cursor->region = RMPOPT_NOWHERE;
+	}
+}
+
 static unsigned long rmpopt_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	const struct rmpopt_cursor *cursor = &rmpopt_cursors[sc->nid];
@@ -486,6 +518,8 @@ void __init rmpopt_place_init(void)
 
 	shrinker->count_objects = rmpopt_count;
 	shrinker->scan_objects = rmpopt_scan;
+	/* It costs little to have them again, and they are few: do not wait until it is late. */
+	shrinker->seeks = 0;
 	shrinker_register(shrinker);
 }
 

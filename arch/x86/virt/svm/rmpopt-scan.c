@@ -207,6 +207,7 @@ void rmpopt_rescan_regions(unsigned long *regions, pid_t vm, ktime_t since)
 				ktime_us_delta(ktime_get(), begin));
 
 	rmpopt_spread(regions, core, false, since);
+	rmpopt_place_elsewhere(regions);
 
 	atomic_long_add(todo, &rmpopt_rescanned);
 	atomic_long_inc(&rmpopt_rescans);

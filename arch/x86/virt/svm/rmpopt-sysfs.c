@@ -94,6 +94,8 @@ static ssize_t placement_store(struct device *dev, struct device_attribute *attr
 
 	if (!on && !sysfs_streq(buf, "off"))
 		return -EINVAL;
+	if (on && !IS_ENABLED(CONFIG_CONTIG_ALLOC))
+		return -EOPNOTSUPP;
 
 	rmpopt_set_placement(on);
 
@@ -171,9 +173,6 @@ static const struct bin_attribute *const rmpopt_bin_attrs[] = {
 /* Where RMPOPT is not supported there is nothing but the file that says so. */
 static umode_t rmpopt_is_visible(struct kobject *kobj, struct attribute *attr, int n)
 {
-	if (attr == &dev_attr_placement.attr && !IS_ENABLED(CONFIG_CONTIG_ALLOC))
-		return 0;
-
 	if (rmpopt_control != RMPOPT_NOT_SUPPORTED)
 		return attr->mode;
 

@@ -69,10 +69,12 @@ extern bool rmpopt_placement;
 struct page *rmpopt_block(unsigned long pfn, unsigned long nr_pages, int nid);
 void rmpopt_set_placement(bool on);
 void rmpopt_place_again(const unsigned long *regions);
+void rmpopt_place_elsewhere(const unsigned long *regions);
 void rmpopt_place_init(void);
 #else
 static inline void rmpopt_set_placement(bool on) { }
 static inline void rmpopt_place_again(const unsigned long *regions) { }
+static inline void rmpopt_place_elsewhere(const unsigned long *regions) { }
 static inline void rmpopt_place_init(void) { }
 #endif
 
