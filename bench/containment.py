@@ -116,15 +116,22 @@ class Host(hosts.Host):
         self.monitor(f"logfile {self.hardware}")
         self.query("trace-event-set-state", name="snp_rmpupdate", enable=True)
 
-    def private_addresses(self):
-        """Of the pages that became a VM's since the log began, which ends"""
+    def _assigned(self):
+        """Address and ASID of what was assigned since the log began, which ends"""
         self.query("trace-event-set-state", name="snp_rmpupdate", enable=False)
         with open(self.hardware) as file:
             logged = re.findall(r" spa 0x(\w+) .* operand 0x(\w+): status 0$", file.read(), re.M)
         os.remove(self.hardware)
-        # Assigned, with an ASID, which the firmware's pages do not have
-        return [int(spa, 16) for spa, operand in logged
-                if int(operand, 16) & 1 and int(operand, 16) >> 32]
+        return [(int(spa, 16), int(operand, 16) >> 32) for spa, operand in logged
+                if int(operand, 16) & 1]
+
+    def private_addresses(self):
+        """Of the pages that became a VM's since the log began, which ends"""
+        return [spa for spa, asid in self._assigned() if asid]
+
+    def firmware_addresses(self):
+        """Of those that became the firmware's, each as often as it did"""
+        return [spa for spa, asid in self._assigned() if not asid]
 
     def private_pages(self):
         """Region -> how many of these it has"""

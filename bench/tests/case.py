@@ -75,13 +75,16 @@ class HostCase(unittest.TestCase):
         for core, (table, window) in enumerate(zip(self.host.tables(), self.host.windows())):
             self.assertEqual(table & present, regions & window, f"core {core}")
 
+    def rmp_regions(self):
+        """Those with a part of the RMP"""
+        parts = re.findall(r"RMP segment \d+ physical address \[(\w+) - (\w+)\]", self.host.console())
+        self.assertTrue(parts)
+        return {int(end, 16) >> 30 for part in parts for end in part}
+
     def assertOnlyTheRmpIsLost(self):
         """What the firmware keeps is in regions with a part of the RMP."""
-        parts = re.findall(r"RMP segment \d+ physical address \[(\w+) - (\w+)\]", self.host.console())
-        rmp = {int(end, 16) >> 30 for part in parts for end in part}
-        self.assertTrue(rmp)
         lost = self.host.list("regions") - self.all_regions()
-        self.assertEqual(lost, rmp)
+        self.assertEqual(lost, self.rmp_regions())
 
     def wait_all_optimized(self):
         """Every core gets every region that can be optimized now."""

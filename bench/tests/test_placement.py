@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The place of private memory: few regions, on a host whose memory was churned."""
 
+import collections
 import re
 
 import containment
 import host as hosts
 import machine
-from tests import case
+from tests import case, test_guests
 
 SWITCH = hosts.SYSFS + "placement"
 
@@ -124,6 +125,16 @@ class TestPlacement(case.HostCase):
                          check=False)
         self.host.wait_optimized(before)
         self.assertFew(self.host.life(16, "after"))
+
+
+    def test_the_buffers_of_commands_are_beside_the_rmp(self):
+        """They are the firmware's for each command of SEV and SEV-ES that writes to them."""
+        self.host.start_log()
+        self.host.sh("/tests/sev_smoke_test > /dev/null 2>&1", timeout=test_guests.LIMIT)
+        (often, times), = collections.Counter(self.host.firmware_addresses()).most_common(1)
+        self.notes = [f"{often:#x}, {times} times"]
+        self.assertGreater(times, 10, self.notes)
+        self.assertIn(often >> 30, self.rmp_regions(), self.notes)
 
 
 class TestPlacementOnTwoNodes(TestPlacement):
