@@ -200,6 +200,18 @@ static int rmpopt_take_block(struct rmpopt_cursor *cursor, unsigned long pfn)
 	return 0;
 }
 
+/* Have @first and @last be those of the node's other zones: below, or else above */
+static void rmpopt_leave_out(const struct zone *zone, u64 *first, u64 *last)
+{
+	u64 low = rmpopt_region(zone->zone_start_pfn);
+	u64 high = rmpopt_region(zone_end_pfn(zone) - 1);
+
+	if (high >= *last && low > *first)
+		*last = low - 1;
+	else
+		*first = high + 1;
+}
+
 /*
  * Search for a block, as far as that goes at once, and without @move as nobody is disturbed.
  * Without @fresh, no region is begun that is not lost.
@@ -235,13 +247,7 @@ static void rmpopt_search(struct rmpopt_cursor *cursor, bool move, bool fresh)
 		ret = block ? rmpopt_take_block(cursor, page_to_pfn(block)) : 0;
 		if (ret == -ENOMEM) {
 			/* All of the zone is short of memory, but the region is not spent. */
-			u64 low = rmpopt_region(page_zone(block)->zone_start_pfn);
-			u64 high = rmpopt_region(zone_end_pfn(page_zone(block)) - 1);
-
-			if (high >= last && low > first)
-				last = low - 1;
-			else
-				first = high + 1;
+			rmpopt_leave_out(page_zone(block), &first, &last);
 			all = false;
 			cursor->region = RMPOPT_NOWHERE;
 		}
