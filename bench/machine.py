@@ -6,6 +6,7 @@ Every boot of the bench goes through Machine, so that a person's `make boot`
 and the tests see the same machine.
 """
 
+import atexit
 import os
 import re
 import select
@@ -141,6 +142,8 @@ class Machine:
         os.makedirs(LOGS, exist_ok=True)
         os.mkdir(self.dir, 0o700)
         open(self.log, "wb").close()
+        # Whoever is interrupted leaves no QEMU behind.
+        atexit.register(self.stop)
         with open(self.log + ".qemu", "wb") as messages:
             self.process = subprocess.Popen(self.command, stdin=None if self.stdio else
                                             subprocess.DEVNULL, stderr=messages)
@@ -178,6 +181,7 @@ class Machine:
                 self.check_progress(deadline)
 
     def stop(self):
+        atexit.unregister(self.stop)
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()

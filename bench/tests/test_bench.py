@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -86,6 +87,27 @@ class TestHang(unittest.TestCase):
         log = host.console()
         for sign in ("Thread ", "qemu_main_loop|main_loop_wait", "RIP=", "info lapic"):
             self.assertRegex(log, sign)
+
+
+class TestInterrupted(unittest.TestCase):
+    SCRIPT = """
+import signal, sys
+import machine
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+host = machine.Machine("interrupted")
+host.start()
+print(host.process.pid, flush=True)
+host.sh("cat /dev/kmsg")
+"""
+
+    def test_no_qemu_is_left(self):
+        """As with a test that is ended while its class sets up: nobody stops its host."""
+        with subprocess.Popen([sys.executable, "-c", self.SCRIPT], stdout=subprocess.PIPE,
+                              cwd=os.path.dirname(machine.__file__)) as script:
+            qemu = int(script.stdout.readline())
+            script.terminate()
+            self.assertEqual(script.wait(60), 143)
+        self.assertFalse(os.path.exists(f"/proc/{qemu}"))
 
 
 class TestCommands(case.HostCase):
