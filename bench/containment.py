@@ -377,6 +377,7 @@ def main(out, mem=MEM, sizes=SIZES):
           "the picture")
     for line in splats + said:
         print(f"rmpopt: the kernel complained: {line}")
-    for line in missed(data):
+    targets = missed(data)
+    for line in targets:
         print(f"rmpopt: a target was missed: {line}")
-    return 1 if splats + said + missed(data) else 0
+    return 1 if splats + said + targets else 0

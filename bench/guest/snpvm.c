@@ -186,10 +186,15 @@ static int try_sev_command(struct vm *vm, uint32_t id, void *data)
 	return status;
 }
 
+static void sev_failed(const struct vm *vm, const char *name)
+{
+	err(1, "%s (firmware error %u)", name, vm->error);
+}
+
 static void sev_command(struct vm *vm, uint32_t id, void *data, const char *name)
 {
 	if (try_sev_command(vm, id, data))
-		err(1, "%s (firmware error %u)", name, vm->error);
+		sev_failed(vm, name);
 }
 
 /* Make the @nth allocation from here fail.  Returns how many were left to one before. */
@@ -432,7 +437,7 @@ static void update_part(struct vm *vm, unsigned int i)
 	if (vm->failing)
 		vm->errors += fail_each(vm, first, vm->part, update_pages);
 	else if (update_pages(vm, first, vm->part))
-		err(1, "SNP_LAUNCH_UPDATE (firmware error %u)", vm->error);
+		sev_failed(vm, "SNP_LAUNCH_UPDATE");
 	vm->launched += vm->part;
 }
 

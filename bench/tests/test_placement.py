@@ -126,7 +126,6 @@ class TestPlacement(case.HostCase):
         self.host.wait_optimized(before)
         self.assertFew(self.host.life(16, "after"))
 
-
     def test_the_buffers_of_commands_are_beside_the_rmp(self):
         """They are the firmware's for each command of SEV and SEV-ES that writes to them."""
         self.host.start_log()

@@ -390,13 +390,27 @@ struct page *rmpopt_place(struct page *page, gfp_t gfp, bool guest)
 }
 EXPORT_SYMBOL_FOR_MODULES(rmpopt_place, "kvm-amd,ccp");
 
-static void rmpopt_give_back_all(void)
+/* Whether pages are held that would cost one of @regions */
+static bool rmpopt_holds_of(const struct rmpopt_cursor *cursor, const unsigned long *regions)
+{
+	return (cursor->pfn < cursor->end && test_bit(rmpopt_region(cursor->pfn), regions)) ||
+	       (cursor->spare && test_bit(rmpopt_region(cursor->spare), regions));
+}
+
+/* Give back what is held, or only what would cost one of @regions, and search no more there. */
+static void rmpopt_give_back_all(const unsigned long *regions)
 {
 	int nid;
 
 	for (nid = 0; rmpopt_cursors && nid < nr_node_ids; nid++) {
-		guard(mutex)(&rmpopt_cursors[nid].lock);
-		rmpopt_give_back(&rmpopt_cursors[nid], ULONG_MAX);
+		struct rmpopt_cursor *cursor = &rmpopt_cursors[nid];
+
+		guard(mutex)(&cursor->lock);
+		if (!regions || rmpopt_holds_of(cursor, regions))
+			rmpopt_give_back(cursor, ULONG_MAX);
+		if (regions && cursor->region != RMPOPT_NOWHERE &&
+		    test_bit(cursor->region, regions))
+			cursor->region = RMPOPT_NOWHERE;
 	}
 }
 
@@ -407,7 +421,7 @@ void rmpopt_set_placement(bool on)
 	if (on)
 		rmpopt_place_again(NULL);
 	else
-		rmpopt_give_back_all();
+		rmpopt_give_back_all(NULL);
 }
 
 void rmpopt_place_begin(void)
@@ -421,7 +435,7 @@ EXPORT_SYMBOL_FOR_MODULES(rmpopt_place_begin, "kvm-amd");
 void rmpopt_place_end(void)
 {
 	if (atomic_dec_and_test(&rmpopt_vms))
-		rmpopt_give_back_all();
+		rmpopt_give_back_all(NULL);
 }
 EXPORT_SYMBOL_FOR_MODULES(rmpopt_place_end, "kvm-amd");
 
@@ -449,30 +463,11 @@ void rmpopt_place_again(const unsigned long *regions)
 	}
 }
 
-/* Whether pages are held that would cost one of @regions */
-static bool rmpopt_holds_of(const struct rmpopt_cursor *cursor, const unsigned long *regions)
-{
-	return (cursor->pfn < cursor->end && test_bit(rmpopt_region(cursor->pfn), regions)) ||
-	       (cursor->spare && test_bit(rmpopt_region(cursor->spare), regions));
-}
-
 /* Nothing in @regions is private any more: do not have one be lost for what is held. */
 void rmpopt_place_elsewhere(const unsigned long *regions)
 {
-	int nid;
-
-	if (!rmpopt_cursors || !rmpopt_placing())
-		return;
-
-	for (nid = 0; nid < nr_node_ids; nid++) {
-		struct rmpopt_cursor *cursor = &rmpopt_cursors[nid];
-
-		guard(mutex)(&cursor->lock);
-		if (rmpopt_holds_of(cursor, regions))
-			rmpopt_give_back(cursor, ULONG_MAX);
-		if (cursor->region != RMPOPT_NOWHERE && test_bit(cursor->region, regions))
-			cursor->region = RMPOPT_NOWHERE;
-	}
+	if (rmpopt_placing())
+		rmpopt_give_back_all(regions);
 }
 
 static unsigned long rmpopt_count(struct shrinker *shrinker, struct shrink_control *sc)
