@@ -10,9 +10,11 @@ series      the tree of Linux that was measured
 machine     MB of RAM, and the kernel;  seed, peak, keep: as churn was told, in % of the
             free memory
 hosts       one for each boot:
-  nodes, churned, regions   NUMA nodes; whether it was; how many regions could be lost
+  nodes, memory, regions    NUMA nodes; "fresh", "churned", or "large": churned in large
+                folios, of all sizes, where Linux has them; how many regions could be lost
   free, blocks  MB free, and 2MB blocks among them, when the first VM came
-  churn         held, free and large MB (in blocks of 2MB or more), operations, digest
+  churn         MB held, free, in blocks (of 2MB or more) and in folios (large ones),
+                operations, digest
   vms           one for each VM, in order:
     mb, placement   its size; "before" or "after"
     most            regions that it may cost: as many as hold it, and one for each node
@@ -24,14 +26,16 @@ hosts       one for each boot:
     footprint       how many regions it had private pages in, and the firmware some for it,
                     as the kernel's trace event has it
     blocks          free blocks of 2MB before, while it lived, and afterwards
-    migrated        pages that Linux moved for it, or in that time
+    migrated, split pages that Linux moved for it, or in that time, and large folios that it
+                    split instead
 instructions  of the kernel and the VMM, for the launch and all memory of VMs, one after the
             other: a boot of its own, in which the emulator's clock counts them, with one CPU,
-            so that those that move pages are among them;  mb, churned, placement, count,
+            so that those that move pages are among them;  mb, memory, placement, count,
             migrated
 """
 
 import collections
+import concurrent.futures
 import os
 import random
 import re
@@ -45,6 +49,10 @@ import machine
 
 MEM = "8G"
 SIZES = (64, 256, 1024, 4096)	# MB
+HOSTS = [(1, "fresh"), (1, "churned"), (1, "large"), (2, "fresh"), (2, "churned")]
+MEMORY = {"fresh": "fresh", "churned": "churned", "large": "churned in large folios"}
+COLORS = {"fresh": "#1b7a47", "churned": "#7a2f2f", "large": "#4a4a9a"}
+MARKERS = {"fresh": "o", "churned": "D", "large": "s"}
 SEED = 1
 PEAK, KEEP = 92, 33		# % of the free memory
 ROOM = 85			# % of the free memory that a VM may have
@@ -54,6 +62,7 @@ COUNTED = {"mem": "5G", "mb": 1024, "times": 3}
 MOST_INSTRUCTIONS = 1.1		# with placement, to those without
 PLACEMENT = hosts.SYSFS + "placement"
 SWITCH = {"before": "off", "after": "on"}
+THP = "/sys/kernel/mm/transparent_hugepage/"
 HOUR = 3600
 ABOUT = """\
 SNP VMs came and went, one after the other, on hosts with {mem} of memory.  Lost are the regions
@@ -89,25 +98,28 @@ class Host(hosts.Host):
         return sum(int(count) << order for line in self.sh("cat /proc/buddyinfo").splitlines()
                    for order, count in enumerate(line.split()[4 + 9:]))
 
-    def churn(self, peak, keep, seed=SEED, rounds=3):
+    def churn(self, peak, keep, seed=SEED, rounds=3, large=False):
         """Have memory churned, MB at the peak and in the end; it is held from then on."""
+        if large:
+            # Each size, and in page cache as long as it does not exceed a file's
+            self.sh(f"for size in {THP}hugepages-*/enabled; do echo always > $size; done;"
+                    f"echo within_size > {THP}shmem_enabled")
         line = self.sh("mkfifo /tmp/churn.in /tmp/churn.out;"
-                       f"churn -s {seed} -r {rounds} {peak} {keep} < /tmp/churn.in"
+                       f"churn {'-l' * large} -s {seed} -r {rounds} {peak} {keep} < /tmp/churn.in"
                        " > /tmp/churn.out 2>&1 & exec 9<>/tmp/churn.in;"
                        "read -r line < /tmp/churn.out; echo $line", timeout=HOUR)
-        said = re.fullmatch(r"churned: (\d+) MB held, (\d+) MB free, (\d+) .*; (\d+) operations, "
-                            r"digest (\w+)", line)
+        said = re.fullmatch(r"churned: (\d+) MB held, (\d+) MB free, (\d+) .*; (\d+) MB .*; "
+                            r"(\d+) operations, digest (\w+)", line)
         if not said:
             raise RuntimeError(f"churn did not churn: {line}")
-        names = "held", "free", "large", "operations"
-        return {**dict(zip(names, map(int, said.groups()))), "digest": said[5]}
+        names = "held", "free", "blocks", "folios", "operations"
+        return {**dict(zip(names, map(int, said.groups()))), "digest": said[6]}
 
-    def churn_share(self, peak=PEAK, keep=KEEP, rounds=3):
+    def churn_share(self, peak=PEAK, keep=KEEP, **options):
         """The same, in % of the free memory"""
         # Whole 64MB, so that each boot has the same operations
         free = self.free_mb()
-        return self.churn(*(free * share // 100 // 64 * 64 for share in (peak, keep)),
-                          rounds=rounds)
+        return self.churn(*(free * share // 100 // 64 * 64 for share in (peak, keep)), **options)
 
     def start_log(self):
         """Have the hardware log which pages become private."""
@@ -172,7 +184,8 @@ class Host(hosts.Host):
         return {"mb": mb, "placement": placement, "most": -(-mb // 1024) + len(self.nodes(pages)),
                 "lost": len(lost),
                 "where": machine.ranges(lost), "pages": pages, "footprint": footprint(events),
-                "blocks": blocks, "migrated": migrated(events), "cycles": vm.cycles[0]}
+                "blocks": blocks, "migrated": migrated(events),
+                "split": migrated(events, "nr_split"), "cycles": vm.cycles[0]}
 
     def come_and_go(self, count, seed=SEED):
         """VMs of 6 to 128 MB, up to three at once; they end, or are killed, at random."""
@@ -198,18 +211,20 @@ def footprint(events):
                if name == "rmpopt_rescan_begin" and fields["vm"] != "0")
 
 
-def migrated(events):
-    return sum(int(fields["nr_succeeded"]) for name, fields in events
+def migrated(events, which="nr_succeeded"):
+    return sum(int(fields[which]) for name, fields in events
                if name == "mm_migrate_pages")
 
 
-def one_host(say, nodes, churned, mem, sizes):
-    name = title({"nodes": nodes, "churned": churned})
-    with Host(f"containment.{state(churned)}{nodes}", nodes, mem=mem) as host:
+def one_host(say, nodes, memory, mem, sizes):
+    name = title({"nodes": nodes, "memory": memory})
+    with Host(f"containment.{memory}{nodes}", nodes, mem=mem) as host:
         say(f"{name}: booted")
-        result = {"nodes": nodes, "churned": churned, "regions": len(host.list("optimized")),
-                  "churn": host.churn_share() if churned else None, "free": host.free_mb(),
-                  "blocks": host.blocks(), "kernel": host.sh("uname -r"), "vms": []}
+        regions = len(host.list("optimized"))
+        churn = host.churn_share(large=memory == "large") if memory != "fresh" else None
+        result = {"nodes": nodes, "memory": memory, "regions": regions, "churn": churn,
+                  "free": host.free_mb(), "blocks": host.blocks(), "kernel": host.sh("uname -r"),
+                  "vms": []}
         say(f"{name}: {result['free']} MB free, {2 * result['blocks']} of them in blocks of 2 MB")
         for mb in sizes:
             if mb > result["free"] * ROOM // 100:
@@ -228,14 +243,14 @@ def count(say):
     """Instructions: see above"""
     result = []
     with Host("containment.count", mem=COUNTED["mem"], count=True) as host:
-        for churned in False, True:
-            if churned:
+        for memory in "fresh", "churned":
+            if memory == "churned":
                 host.churn_share()
             for placement in host.placements * COUNTED["times"]:
                 vm = host.life(COUNTED["mb"], placement)
-                result.append({"mb": vm["mb"], "churned": churned, "placement": placement,
+                result.append({"mb": vm["mb"], "memory": memory, "placement": placement,
                                "count": vm["cycles"], "migrated": vm["migrated"]})
-                say(f"{state(churned)}, a VM of {vm['mb']} MB, {placement}: {vm['cycles']} "
+                say(f"{memory}, a VM of {vm['mb']} MB, {placement}: {vm['cycles']} "
                     f"instructions, {vm['migrated']} pages moved")
         return result, host.splats()
 
@@ -244,7 +259,7 @@ def groups(counted):
     """Of instructions: those of the same kind of host and placement, in order"""
     kinds = {}
     for vm in counted:
-        kinds.setdefault((vm["churned"], vm["placement"]), []).append(vm)
+        kinds.setdefault((vm["memory"], vm["placement"]), []).append(vm)
     return kinds
 
 
@@ -259,10 +274,10 @@ def missed(data):
              for host in data["hosts"] for vm in host["vms"]
              if vm["placement"] == "after" and vm["lost"] > vm["most"]]
     medians = medians_of(data)
-    for (churned, placement), median in medians.items():
-        ratio = median / medians[churned, "before"]
+    for (memory, placement), median in medians.items():
+        ratio = median / medians[memory, "before"]
         if placement == "after" and ratio > MOST_INSTRUCTIONS:
-            lines.append(f"{state(churned)}: {ratio:.2f} times as many instructions, "
+            lines.append(f"{memory}: {ratio:.2f} times as many instructions, "
                          f"{MOST_INSTRUCTIONS} at most")
     return lines
 
@@ -281,41 +296,38 @@ def where(vm):
                     for region, pages in vm["pages"].items())
 
 
-def state(churned):
-    return "churned" if churned else "fresh"
-
-
 def title(host):
-    return f"{state(host['churned'])}, {host['nodes']} node{'s' * (host['nodes'] > 1)}"
+    return f"{MEMORY[host['memory']]}, {host['nodes']} node{'s' * (host['nodes'] > 1)}"
 
 
 def text(data):
     lines = [ABOUT.format(**data["machine"])]
     lines += report.table(
         ["host", "VM, MB", "", "lost", "at most", "which", "its pages in", "free blocks",
-         "pages moved", "per GB"],
+         "pages moved", "per GB", "folios split"],
         [[title(host), vm["mb"], vm["placement"], f"{vm['lost']} of {host['regions']}",
           vm["most"], vm["where"] or "none", where(vm), " / ".join(map(str, vm["blocks"])),
-          vm["migrated"], vm["migrated"] * 1024 // vm["mb"]]
+          vm["migrated"], vm["migrated"] * 1024 // vm["mb"], vm["split"]]
          for host in data["hosts"] for vm in host["vms"]])
     lines += ["", "What was churned:", ""]
-    lines += report.table(["host", "MB held", "MB free", "in blocks of 2MB or more", "operations",
-                           "digest"],
-                          [[title(host), host["churn"]["held"], host["churn"]["free"],
-                            f"{100 * host['churn']['large'] // host['churn']['free']} %",
-                            host["churn"]["operations"], host["churn"]["digest"]]
-                           for host in data["hosts"] if host["churned"]])
+    lines += report.table(["host", "MB held", "in large folios", "MB free",
+                           "in blocks of 2MB or more", "operations", "digest"],
+                          [[title(host), churn["held"],
+                            f"{100 * churn['folios'] // churn['held']} %", churn["free"],
+                            f"{100 * churn['blocks'] // churn['free']} %",
+                            churn["operations"], churn["digest"]]
+                           for host in data["hosts"] if (churn := host["churn"])])
     lines += ["", f"VMs that took turns on a host of {COUNTED['mem']}: instructions, by the "
               "emulator's count, for each page of",
               "a VM's memory, with those that move other pages away, one VM after the other:", ""]
     kinds, medians = groups(data["instructions"]), medians_of(data)
     lines += report.table(["host", "VM, MB", "", "instructions", "median", "to before",
                            "pages moved"],
-                          [[state(churned), vms[0]["mb"], placement, commas(map(per_page, vms)),
-                            round(medians[churned, placement]),
-                            f"{medians[churned, placement] / medians[churned, 'before']:.2f}",
+                          [[memory, vms[0]["mb"], placement, commas(map(per_page, vms)),
+                            round(medians[memory, placement]),
+                            f"{medians[memory, placement] / medians[memory, 'before']:.2f}",
                             commas(vm["migrated"] for vm in vms)]
-                           for (churned, placement), vms in kinds.items()])
+                           for (memory, placement), vms in kinds.items()])
     return "\n".join(lines) + "\n"
 
 
@@ -332,9 +344,8 @@ def draw(data, path):
                           if vm["placement"] == placement]
                 if points:
                     axis.plot(*zip(*points), linestyle=line,
-                              color="#7a2f2f" if host["churned"] else "#1b7a47",
-                              marker="D" if host["churned"] else "o",
-                              label=f"{state(host['churned'])} host, {placement}")
+                              color=COLORS[host["memory"]], marker=MARKERS[host["memory"]],
+                              label=f"{MEMORY[host['memory']]}, {placement}")
         sizes = sorted({vm["mb"] for host in chosen for vm in host["vms"]})
         axis.plot(sizes, [-(-mb // 1024) + 1 for mb in sizes], color="#9a9a9a", linestyle=":",
                   label="as many as hold it, and one")
@@ -347,11 +358,17 @@ def draw(data, path):
         axis.set_xlabel("memory of the SNP VM")
         axis.set_title(f"{number} node{'s' * (number > 1)}, {data['machine']['mem']}", fontsize=10)
     axes[0][0].set_ylabel("regions of 1 GB lost for everybody\n(of those at the line)")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, ncol=5, fontsize=9,
+    figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, ncol=4, fontsize=9,
                   loc="lower center")
-    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
+    figure.get_layout_engine().set(rect=(0, 0.13, 1, 0.87))
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
+
+
+def jobs(mem):
+    """How many hosts may run at once: a CPU each, and what they have of memory beside them"""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    return max(1, min(len(os.sched_getaffinity(0)), memory // (machine.mem_mib(mem) + 2048)))
 
 
 def main(out, mem=MEM, sizes=SIZES):
@@ -360,14 +377,17 @@ def main(out, mem=MEM, sizes=SIZES):
     def say(line):
         print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
 
-    data = {"series": report.series(), "machine": {"mem": mem}, "seed": SEED, "peak": PEAK, "keep": KEEP, "hosts": []}
-    for nodes in 1, 2:
-        for churned in False, True:
-            host, said = one_host(say, nodes, churned, mem, sizes)
+    data = {"series": report.series(), "machine": {"mem": mem}, "seed": SEED, "peak": PEAK,
+            "keep": KEEP, "hosts": []}
+    with concurrent.futures.ThreadPoolExecutor(jobs(mem)) as pool:
+        counted = pool.submit(count, say)
+        booted = [pool.submit(one_host, say, *host, mem, sizes) for host in HOSTS]
+        for future in booted:
+            host, said = future.result()
             data["hosts"].append(host)
             splats += said
+        data["instructions"], said = counted.result()
     data["machine"]["kernel"] = data["hosts"][0]["kernel"]
-    data["instructions"], said = count(say)
     tables = text(data)
     report.write(data, tables, os.path.join(out, "containment"))
     draw(data, os.path.join(out, "containment.svg"))

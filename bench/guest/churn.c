@@ -3,11 +3,12 @@
  * churn - leave memory as a host has it that was in use for long: some of all kinds
  * is taken, and freed in random order, again and again.
  *
- *   churn [-s SEED] [-r ROUNDS] PEAK KEEP
+ *   churn [-l] [-s SEED] [-r ROUNDS] PEAK KEEP
  *
  * PEAK  MB to take in each of the ROUNDS (default 3), and KEEP, to hold in the end
  * -s    what all that is random comes from (default 1): the same one gives the same
  *       operations, of which the digest is printed
+ * -l    anonymous memory may be in large folios, of the sizes that Linux is told to use
  *
  * Prints a line that begins with "churned" when the memory is as asked for, and holds
  * it until the end of its input.  Sizes of what is taken have an even distribution of
@@ -16,6 +17,7 @@
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <linux/kernel-page-flags.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -58,6 +60,7 @@ struct piece {
 
 static struct piece *pieces;
 static unsigned long count, room, held, operations;
+static bool large;
 static uint64_t digest = 0xcbf29ce484222325;	/* FNV-1a */
 
 static void note(uint64_t word)
@@ -102,7 +105,7 @@ static void take_anonymous(struct piece *piece)
 	piece->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (piece->memory == MAP_FAILED)
 		err(1, "memory");
-	madvise(piece->memory, size, piece->kind == HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	madvise(piece->memory, size, piece->kind == HUGE || large ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	if (madvise(piece->memory, size, MADV_POPULATE_WRITE))
 		err(1, "memory");
 }
@@ -206,6 +209,23 @@ static unsigned long free_mb(int least)
 	return pages / MB_PAGES;
 }
 
+/* MB that are in large folios on the LRU, by the flags of each page */
+static unsigned long large_mb(void)
+{
+	FILE *file = fopen("/proc/kpageflags", "r");
+	unsigned long pages = 0;
+	uint64_t flags;
+
+	if (!file)
+		err(1, "/proc/kpageflags");
+	while (fread(&flags, sizeof(flags), 1, file)) {
+		pages += flags >> KPF_LRU & 1 &&
+			 flags & (1ULL << KPF_COMPOUND_HEAD | 1ULL << KPF_COMPOUND_TAIL);
+	}
+	fclose(file);
+	return pages / MB_PAGES;
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit files = { FILES, FILES };
@@ -213,8 +233,11 @@ int main(int argc, char **argv)
 	int option;
 
 	srand48(1);
-	while ((option = getopt(argc, argv, "s:r:")) != -1) {
+	while ((option = getopt(argc, argv, "ls:r:")) != -1) {
 		switch (option) {
+		case 'l':
+			large = true;
+			break;
 		case 's':
 			srand48(atol(optarg));
 			break;
@@ -226,7 +249,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (argc != optind + 2)
-		errx(2, "usage: churn [-s SEED] [-r ROUNDS] PEAK KEEP");
+		errx(2, "usage: churn [-l] [-s SEED] [-r ROUNDS] PEAK KEEP");
 	peak = atol(argv[optind]) * MB_PAGES;
 	keep = atol(argv[optind + 1]) * MB_PAGES;
 	if (!rounds || keep >= peak)
@@ -243,8 +266,8 @@ int main(int argc, char **argv)
 			give();
 	}
 	printf("churned: %lu MB held, %lu MB free, %lu of them in blocks of 2 MB or more; "
-	       "%lu operations, digest %016jx\n", held / MB_PAGES, free_mb(0),
-	       free_mb(HUGE_ORDER), operations, (uintmax_t)digest);
+	       "%lu MB in large folios; %lu operations, digest %016jx\n", held / MB_PAGES,
+	       free_mb(0), free_mb(HUGE_ORDER), large_mb(), operations, (uintmax_t)digest);
 	fflush(stdout);
 	while (getchar() != EOF)
 		;

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 import host as hosts
+import load
 import machine
 
 KUNIT = os.path.join(machine.BUILD, "linux", "tools", "testing", "kunit", "kunit.py")
@@ -54,7 +55,8 @@ class HostCase(unittest.TestCase):
 
     def tearDown(self):
         splats = self.host.splats()
-        self.assertFalse(splats, f"the kernel complained, see {self.host.log}")
+        leaks = load.leaks(self.host) if any("kmemleak" in line for line in splats) else ""
+        self.assertFalse(splats, f"the kernel complained, see {self.host.log} {leaks}")
         snp = self.options.get("snp", True) and self.host.process.poll() is None
         if snp and not self.violates:
             self.assertEqual(self.host.rmp_faults(), 0)

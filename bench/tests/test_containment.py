@@ -28,10 +28,10 @@ class TestContainment(case.HostCase):
             churn = host.churn_share(75, 25, rounds=1)
             churned = host.life(64)
             self.assertEqual(host.splats(), [])
-        self.notes = [f"{churn['large']} of {churn['free']} MB free in blocks of 2 MB or more",
+        self.notes = [f"{churn['blocks']} of {churn['free']} MB free in blocks of 2 MB or more",
                       *(f"pages in {containment.where(vm)}, lost {vm['where'] or 'none'}"
                         for vm in (fresh, churned))]
-        self.assertLess(churn["large"], churn["free"] * 9 // 10, self.notes)
+        self.assertLess(churn["blocks"], churn["free"] * 9 // 10, self.notes)
         self.assertGreater(len(churned["pages"]), len(fresh["pages"]), self.notes)
         self.assertGreater(churned["lost"], fresh["lost"], self.notes)
 
@@ -40,10 +40,10 @@ class TestTargets(unittest.TestCase):
     def test_a_target_that_is_missed_is_said(self):
         def missed(lost, count):
             vm = {"mb": 64, "most": 2}
-            counted = [{"mb": 64, "churned": False, "placement": placement, "count": count}
+            counted = [{"mb": 64, "memory": "fresh", "placement": placement, "count": count}
                        for placement, count in (("before", 10 << 20), ("after", count))]
             return len(containment.missed({
-                "hosts": [{"nodes": 1, "churned": True, "vms": [
+                "hosts": [{"nodes": 1, "memory": "churned", "vms": [
                     {**vm, "placement": "before", "lost": 3},
                     {**vm, "placement": "after", "lost": lost}]}],
                 "instructions": counted}))

@@ -153,3 +153,20 @@ class TestPlacementOnTwoNodes(TestPlacement):
             self.assertLessEqual(elsewhere, 1, self.notes)
             vm.end()
             self.host.wait_optimized(before)
+
+
+class TestPlacementAmongLargeFolios(case.HostCase):
+    Host = containment.Host
+    options = {"mem": "6G"}
+    busy = False
+
+    def test_large_folios_are_moved(self):
+        """Split are those that are mapped in part, only."""
+        churn = self.host.churn_share(peak=92, keep=50, rounds=1, large=True)
+        life = self.host.life(1024, "after")
+        self.notes = [f"{churn['folios']} of {churn['held']} MB in large folios; lost "
+                      f"{life['where'] or 'none'}, pages in {containment.where(life)}, "
+                      f"{life['migrated']} moved, {life['split']} folios split"]
+        self.assertGreater(churn["folios"], churn["held"] * 9 // 10, self.notes)
+        self.assertGreater(life["migrated"], 0, self.notes)
+        self.assertLessEqual(life["lost"], life["most"], self.notes)

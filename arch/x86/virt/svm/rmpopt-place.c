@@ -180,9 +180,6 @@ static int rmpopt_take_block(struct rmpopt_cursor *cursor, unsigned long pfn)
 		mutex_unlock(&cursor->lock);
 		ret = alloc_contig_range(pfn, end, ACR_FLAGS_LIGHT, RMPOPT_PLACE_GFP);
 		mutex_lock(&cursor->lock);
-		/* Not that the zone is short of memory: the next block tells. */
-		if (ret == -ENOMEM)
-			ret = -EBUSY;
 	}
 	if (ret)
 		return ret;

@@ -124,12 +124,41 @@ static void rmpopt_place_none(struct kunit *test)
 					  place->optimized, 10, 9), RMPOPT_NOWHERE);
 }
 
+/* A zone that is short of memory leaves the node's other zones to be searched. */
+static void rmpopt_place_leave_out(struct kunit *test)
+{
+	struct zone *zone = kunit_kzalloc(test, sizeof(*zone), GFP_KERNEL);
+	u64 first = 0, last = 9;
+
+	KUNIT_ASSERT_NOT_NULL(test, zone);
+
+	zone->zone_start_pfn = 4 * RMPOPT_REGION_PAGES;
+	zone->spanned_pages = 6 * RMPOPT_REGION_PAGES;
+	rmpopt_leave_out(zone, &first, &last);
+	KUNIT_EXPECT_EQ(test, first, 0);
+	KUNIT_EXPECT_EQ(test, last, 3);
+
+	/* Then the lower one, too: nothing is left. */
+	zone->zone_start_pfn = MAX_DMA_PFN;
+	zone->spanned_pages = 3 * RMPOPT_REGION_PAGES;
+	rmpopt_leave_out(zone, &first, &last);
+	KUNIT_EXPECT_GT(test, first, last);
+
+	/* The lower one alone */
+	first = 0;
+	last = 9;
+	rmpopt_leave_out(zone, &first, &last);
+	KUNIT_EXPECT_EQ(test, first, 4);
+	KUNIT_EXPECT_EQ(test, last, 9);
+}
+
 static struct kunit_case rmpopt_place_cases[] = {
 	KUNIT_CASE(rmpopt_place_lost_first),
 	KUNIT_CASE(rmpopt_place_one_by_one),
 	KUNIT_CASE(rmpopt_place_spent),
 	KUNIT_CASE(rmpopt_place_not_spent),
 	KUNIT_CASE(rmpopt_place_none),
+	KUNIT_CASE(rmpopt_place_leave_out),
 	{ },
 };
 
