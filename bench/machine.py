@@ -37,8 +37,7 @@ SLOWER = 1
 # Splats that fail whatever was running when they came.
 SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu.*(stall|kthread starved)|soft lockup|"
                    r"hung_task|blocked for more than|Kernel panic|RMP violation|"
-                   r"general protection fault|Call Trace:|UBSAN: |unchecked MSR access|"
-                   r"kmemleak: \d+ new")
+                   r"general protection fault|Call Trace:|UBSAN: |unchecked MSR access")
 
 # A report of KCSAN, up to the line that ends it; what is in it, but says only whom an
 # interrupt came to or who found it; and what is in the rest if it is ours

@@ -43,10 +43,11 @@ class HostCase(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
+        leaks = load.leaks(cls.host) if cls.host.process.poll() is None else ""
         status = cls.host.poweroff()
         complaints = cls.host.splats()
-        if status or complaints:
-            raise AssertionError(f"at power-off: status {status} {complaints}")
+        if status or complaints or leaks:
+            raise AssertionError(f"at power-off: status {status} {complaints} {leaks}")
 
     def setUp(self):
         self.notes = []
@@ -55,8 +56,7 @@ class HostCase(unittest.TestCase):
 
     def tearDown(self):
         splats = self.host.splats()
-        leaks = load.leaks(self.host) if any("kmemleak" in line for line in splats) else ""
-        self.assertFalse(splats, f"the kernel complained, see {self.host.log} {leaks}")
+        self.assertFalse(splats, f"the kernel complained, see {self.host.log}")
         snp = self.options.get("snp", True) and self.host.process.poll() is None
         if snp and not self.violates:
             self.assertEqual(self.host.rmp_faults(), 0)
