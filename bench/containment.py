@@ -51,8 +51,6 @@ MEM = "8G"
 SIZES = (64, 256, 1024, 4096)	# MB
 HOSTS = [(1, "fresh"), (1, "churned"), (1, "large"), (2, "fresh"), (2, "churned")]
 MEMORY = {"fresh": "fresh", "churned": "churned", "large": "churned in large folios"}
-COLORS = {"fresh": "#1b7a47", "churned": "#7a2f2f", "large": "#4a4a9a"}
-MARKERS = {"fresh": "o", "churned": "D", "large": "s"}
 SEED = 1
 PEAK, KEEP = 92, 33		# % of the free memory
 ROOM = 85			# % of the free memory that a VM may have
@@ -333,19 +331,22 @@ def text(data):
 
 def draw(data, path):
     pyplot = benchplot.style()
-    nodes = sorted({host["nodes"] for host in data["hosts"]})
-    figure, axes = pyplot.subplots(1, len(nodes), figsize=(4.75 * len(nodes), 3.8), sharey=True,
+    panels = {}
+    for host in data["hosts"]:
+        panels.setdefault((host["nodes"], host["memory"] == "large"), []).append(host)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.8), sharey=True,
                                    squeeze=False, layout="constrained")
-    for axis, number in zip(axes[0], nodes):
-        chosen = [host for host in data["hosts"] if host["nodes"] == number]
+    for axis, ((number, large), chosen) in zip(axes[0], sorted(panels.items())):
         for host in chosen:
+            fresh = host["memory"] == "fresh"
             for placement, line in ("before", "-"), ("after", "--"):
                 points = [(vm["mb"], vm["lost"]) for vm in host["vms"]
                           if vm["placement"] == placement]
                 if points:
                     axis.plot(*zip(*points), linestyle=line,
-                              color=COLORS[host["memory"]], marker=MARKERS[host["memory"]],
-                              label=f"{MEMORY[host['memory']]}, {placement}")
+                              color="#1b7a47" if fresh else "#7a2f2f",
+                              marker="o" if fresh else "D",
+                              label=f"{'fresh' if fresh else 'churned'} host, {placement}")
         sizes = sorted({vm["mb"] for host in chosen for vm in host["vms"]})
         axis.plot(sizes, [-(-mb // 1024) + 1 for mb in sizes], color="#9a9a9a", linestyle=":",
                   label="as many as hold it, and one")
@@ -356,11 +357,12 @@ def draw(data, path):
         axis.yaxis.set_major_locator(pyplot.MaxNLocator(integer=True))
         axis.set_ylim(bottom=0)
         axis.set_xlabel("memory of the SNP VM")
-        axis.set_title(f"{number} node{'s' * (number > 1)}, {data['machine']['mem']}", fontsize=10)
+        axis.set_title(f"{number} node{'s' * (number > 1)}, {data['machine']['mem']}"
+                       f"{', in large folios' * large}", fontsize=10)
     axes[0][0].set_ylabel("regions of 1 GB lost for everybody\n(of those at the line)")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, ncol=4, fontsize=9,
+    figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, ncol=5, fontsize=9,
                   loc="lower center")
-    figure.get_layout_engine().set(rect=(0, 0.13, 1, 0.87))
+    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
