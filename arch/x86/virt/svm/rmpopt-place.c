@@ -160,10 +160,16 @@ static bool rmpopt_advance(struct rmpopt_cursor *cursor, const unsigned long *pr
 struct page *rmpopt_block(unsigned long pfn, unsigned long nr_pages, int nid)
 {
 	struct page *block = pfn_to_online_page(pfn);
+	struct zone *zone;
 
 	/* Leave ZONE_DMA to those that can use nothing else. */
-	if (!block || pfn < MAX_DMA_PFN || (nid != NUMA_NO_NODE && page_to_nid(block) != nid) ||
-	    page_zone(block + nr_pages - 1) != page_zone(block))
+	if (!block || pfn < MAX_DMA_PFN || (nid != NUMA_NO_NODE && page_to_nid(block) != nid))
+		return NULL;
+
+	/* What is beside memory, as most of the RMP is, may have a struct page, but no zone. */
+	zone = page_zone(block);
+	if (!zone_spans_pfn(zone, pfn) || !zone_spans_pfn(zone, pfn + nr_pages - 1) ||
+	    page_zone(block + nr_pages - 1) != zone)
 		return NULL;
 
 	return block;
