@@ -39,6 +39,10 @@ SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu.*(stall|kthread starved)|soft lock
                    r"hung_task|blocked for more than|Kernel panic|RMP violation|"
                    r"general protection fault|Call Trace:|UBSAN: |unchecked MSR access")
 
+# Linux stops all other CPUs at once, and marks them offline one by one: one that still runs
+# may wake a task on one that does not.
+STOPPING = re.compile(r"(?<=reboot: Power down\n)(?:.*\n)?.*WARNING: kernel/sched/core\.c:\d+ at "
+                      r"set_task_cpu(?:.*\n)*?.*---\[ end trace .*")
 # A report of KCSAN, up to the line that ends it; what is in it, but says only whom an
 # interrupt came to or who found it; and what is in the rest if it is ours
 KCSAN = re.compile(r"BUG: KCSAN: (?:.*\n)*?.*={50,}")
@@ -326,6 +330,7 @@ class Machine:
         new, self.seen = text[self.seen:], len(text)
         new = KCSAN.sub(lambda report: report[0] if OURS.search(BYSTANDERS.sub("", report[0]))
                         else "", new)
+        new = STOPPING.sub("", new)
         return [line for line in new.splitlines() if SPLAT.search(line)]
 
 
