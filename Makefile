@@ -63,7 +63,7 @@ bench: initrd emulator
 	@$(S)/bench
 
 ## containment: which regions an SNP VM takes from everybody, by its size, on a fresh and
-##              on a churned host; tables in out/containment.md; [RESULTS=out], 45 minutes
+##              on a churned host; tables in out/containment.md; [RESULTS=out], an hour
 containment: initrd emulator
 	@$(S)/bench containment
 

@@ -35,7 +35,6 @@ instructions  of the kernel and the VMM, for the launch and all memory of VMs, o
 """
 
 import collections
-import concurrent.futures
 import os
 import random
 import re
@@ -367,12 +366,6 @@ def draw(data, path):
     pyplot.close(figure)
 
 
-def jobs(mem):
-    """How many hosts may run at once: a CPU each, and what they have of memory beside them"""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    return max(1, min(len(os.sched_getaffinity(0)), memory // (machine.mem_mib(mem) + 2048)))
-
-
 def main(out, mem=MEM, sizes=SIZES):
     began, splats = time.monotonic(), []
 
@@ -381,15 +374,12 @@ def main(out, mem=MEM, sizes=SIZES):
 
     data = {"series": report.series(), "machine": {"mem": mem}, "seed": SEED, "peak": PEAK,
             "keep": KEEP, "hosts": []}
-    with concurrent.futures.ThreadPoolExecutor(jobs(mem)) as pool:
-        counted = pool.submit(count, say)
-        booted = [pool.submit(one_host, say, *host, mem, sizes) for host in HOSTS]
-        for future in booted:
-            host, said = future.result()
-            data["hosts"].append(host)
-            splats += said
-        data["instructions"], said = counted.result()
+    for nodes, memory in HOSTS:
+        host, said = one_host(say, nodes, memory, mem, sizes)
+        data["hosts"].append(host)
+        splats += said
     data["machine"]["kernel"] = data["hosts"][0]["kernel"]
+    data["instructions"], said = count(say)
     tables = text(data)
     report.write(data, tables, os.path.join(out, "containment"))
     draw(data, os.path.join(out, "containment.svg"))

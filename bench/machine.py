@@ -43,6 +43,7 @@ SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu.*(stall|kthread starved)|soft lock
 # may wake a task on one that does not.
 STOPPING = re.compile(r"(?<=reboot: Power down\n)(?:.*\n)?.*WARNING: kernel/sched/core\.c:\d+ at "
                       r"set_task_cpu(?:.*\n)*?.*---\[ end trace .*")
+
 # A report of KCSAN, up to the line that ends it; what is in it, but says only whom an
 # interrupt came to or who found it; and what is in the rest if it is ours
 KCSAN = re.compile(r"BUG: KCSAN: (?:.*\n)*?.*={50,}")

@@ -161,7 +161,7 @@ class TestPlacementAmongLargeFolios(case.HostCase):
     busy = False
 
     def test_large_folios_are_moved(self):
-        """Split are those that are mapped in part, only."""
+        """With them left where they are, more regions are lost than may be."""
         churn = self.host.churn_share(peak=92, keep=50, rounds=1, large=True)
         life = self.host.life(1024, "after")
         self.notes = [f"{churn['folios']} of {churn['held']} MB in large folios; lost "
