@@ -166,7 +166,7 @@ struct page *rmpopt_block(unsigned long pfn, unsigned long nr_pages, int nid)
 	if (!block || pfn < MAX_DMA_PFN || (nid != NUMA_NO_NODE && page_to_nid(block) != nid))
 		return NULL;
 
-	/* What is beside memory, as most of the RMP is, may have a struct page, but no zone. */
+	/* Beside memory, where the RMP may be, pages name a zone that does not span them. */
 	zone = page_zone(block);
 	if (!zone_spans_pfn(zone, pfn) || !zone_spans_pfn(zone, pfn + nr_pages - 1) ||
 	    page_zone(block + nr_pages - 1) != zone)
